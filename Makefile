@@ -1,0 +1,47 @@
+# Sets up a virtual environment in the checkout and runs what the README names.
+PYTHON ?= python3
+CORES ?= $(shell nproc)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check benchmark clean
+
+help:  ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## Make the virtual environment with the pinned dependencies
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@command -v g++ >/dev/null || { echo "soaflow: error: there is no g++, which compiles the artifacts: install your system's C++ compiler (on Debian: apt-get install g++)" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "soaflow: error: $(PYTHON) is older than 3.11: name a newer one with make PYTHON=python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+run: install  ## Real jets and generated events through every stage, to results/report.html
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(MAKE) --no-print-directory results/report.html
+
+results/report.html: results/verdicts/passed.txt $(wildcard results/report/*.svg results/report/*.html results/report/*/*.svg) $(wildcard workflow/report/*)
+	snakemake --cores $(CORES) --report $@
+
+test: install  ## Format, lint, types and all tests
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(MAKE) --no-print-directory check
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest
+
+check: install  ## Format, lint and types alone
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
+	$(BIN)/codespell
+
+benchmark: install  ## Measure generation, mapping and a job's cost
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest tests/benchmarks --benchmark-only --benchmark-sort=name
+
+clean:  ## Remove all results and the environment
+	rm -rf results .snakemake $(VENV)

@@ -1,0 +1,33 @@
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+# A configuration named with --configfile stands alone; single keys of --config lie over the default one.
+if "datasets" not in config:
+
+    configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/events.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/export.smk"
+include: "workflow/rules/infer.smk"
+include: "workflow/rules/compare.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "results/verdicts/passed.txt",
+        "results/report/verdicts.html",
+        "results/report/pipeline.svg",
+        "results/report/performance.svg",
+        learning_curves(),
+        physics_plots(),
+        difference_plots(),

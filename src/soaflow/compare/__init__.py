@@ -1,0 +1,1 @@
+"""Every output against its reference: differences, verdicts and their summary. Without torch."""

@@ -1,0 +1,242 @@
+"""The whole configuration as typed values, checked across its parts.
+
+Each stage owns the settings of its part; this module composes them and checks what no part can see
+alone: that datasets, collections, items, outputs and variants named in one place exist in another.
+It imports neither torch nor NumPy, because every job's start-up parses the configuration.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from soaflow.compare.tolerances import Tolerance, Tolerances
+from soaflow.errors import ConfigError, SoaflowError
+from soaflow.events.datasets import Dataset, dataset_from_mapping
+from soaflow.infer.variants import REFERENCE, Variant
+from soaflow.schema import schema_error
+from soaflow.soa.layout import DEFAULT_ALIGNMENT, Layout
+from soaflow.soa.signature import Signature
+from soaflow.train.settings import TrainingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model of the configuration.
+
+    Parameters
+    ----------
+    name
+        Its key.
+    class_path
+        `package.module:Class` or `path/to/file.py:Class`.
+    arguments
+        Keyword arguments of the class.
+    signature
+        Input and output tensors over items.
+    datasets
+        Names of the datasets it runs on.
+    variants
+        Names of the variants it runs in.
+    jit
+        `"trace"` or `"script"`.
+    training
+        None for a model that is not trained.
+    training_dataset
+        Name of the dataset to train on; None for a model that is not trained.
+    weights
+        Path of a state dict to use instead of training, or None.
+    """
+
+    name: str
+    class_path: str
+    arguments: dict[str, Any]
+    signature: Signature
+    datasets: tuple[str, ...]
+    variants: tuple[str, ...]
+    jit: str
+    training: TrainingSettings | None
+    training_dataset: str | None
+    weights: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One inference job: a model in one variant on one shard of a dataset."""
+
+    dataset: str
+    shard: int
+    model: str
+    variant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings of a run.
+
+    Parameters
+    ----------
+    seed
+        From which every random stream is derived.
+    alignment
+        Of all layouts, in bytes.
+    datasets, models, variants
+        By name; the variants without the reference.
+    tolerances
+        By dtype, with each model's own.
+    """
+
+    seed: int
+    alignment: int
+    datasets: dict[str, Dataset]
+    models: dict[str, Model]
+    variants: dict[str, Variant]
+    tolerances: dict[str, Tolerances]
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], schema: Mapping[str, Any]) -> Self:
+        """Make the configuration from what its file holds.
+
+        Parameters
+        ----------
+        mapping
+            The configuration file's content.
+        schema
+            Its JSON schema.
+
+        Raises
+        ------
+        ConfigError
+            If a key is unknown or missing, a value does not fit, or a name refers to nothing.
+        """
+        if sentence := schema_error(mapping, schema):
+            raise ConfigError(f"configuration: {sentence}")
+        seed, alignment = mapping["seed"], mapping.get("alignment", DEFAULT_ALIGNMENT)
+        datasets = {
+            name: _named(f"datasets.{name}", dataset_from_mapping, name, entry, seed=seed, alignment=alignment)
+            for name, entry in mapping["datasets"].items()
+        }
+        variants = {
+            name: _named(f"variants.{name}", Variant.from_mapping, name, entry)
+            for name, entry in mapping["variants"].items()
+        }
+        layouts = {name: dataset.layouts() for name, dataset in datasets.items()}
+        models = {
+            name: _model(name, entry, layouts, tuple(variants), alignment)
+            for name, entry in mapping["models"].items()
+        }
+        tolerances = {
+            name: _tolerances(models[name], mapping["tolerances"], entry.get("tolerances", {}), variants)
+            for name, entry in mapping["models"].items()
+        }
+        return cls(seed, alignment, datasets, models, variants, tolerances)
+
+    def variant(self, name: str) -> Variant:
+        """Return a variant by name, the reference included."""
+        return REFERENCE if name == REFERENCE.name else self.variants[name]
+
+    def item_tolerances(self, model: str, variant: str) -> dict[str, Tolerance]:
+        """Return the tolerance of each item that a model predicts, for the dtype of a variant."""
+        dtype = self.variant(variant).dtype
+        return {
+            item: self.tolerances[model].find(output.name, dtype)
+            for output in self.models[model].signature.outputs
+            for item in output.items
+        }
+
+    def runs(self, *, reference: bool) -> Iterator[Run]:
+        """Yield every inference job, those of the reference or those to compare with it."""
+        for model in self.models.values():
+            for dataset in model.datasets:
+                for shard in range(self.datasets[dataset].shards):
+                    for variant in (REFERENCE.name,) if reference else model.variants:
+                        yield Run(dataset, shard, model.name, variant)
+
+
+def _named(key: str, make: Any, *arguments: Any, **keywords: Any) -> Any:
+    try:
+        return make(*arguments, **keywords)
+    except SoaflowError as error:
+        raise ConfigError(f"configuration: key '{key}': {error}") from error
+
+
+def _known(key: str, name: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
+    if name not in known:
+        raise ConfigError(
+            f"configuration: key '{key}' names '{name}', which is not there: choose one of {', '.join(known)}"
+        )
+    return name
+
+
+def _model(
+    name: str,
+    entry: Mapping[str, Any],
+    layouts: Mapping[str, Mapping[str, Layout]],
+    variants: tuple[str, ...],
+    alignment: int,
+) -> Model:
+    key = f"models.{name}"
+    datasets = tuple(_known(f"{key}.datasets", dataset, layouts) for dataset in entry["datasets"])
+    signatures = [
+        _named(key, Signature.from_config, entry["inputs"], entry["outputs"], layouts[dataset], alignment)
+        for dataset in datasets
+    ]
+    for dataset, signature in zip(datasets, signatures, strict=True):
+        if signature != signatures[0]:
+            raise ConfigError(
+                f"configuration: key '{key}.datasets': the collections of '{dataset}' have other layouts "
+                f"than those of '{datasets[0]}': give the datasets the same items or make two models"
+            )
+    training = entry.get("training")
+    training_dataset = None
+    if training is not None:
+        training_dataset = _known(
+            f"{key}.training.dataset", training.get("dataset", datasets[0]), datasets
+        )
+    model = Model(
+        name=name,
+        class_path=entry["class"],
+        arguments=dict(entry.get("arguments", {})),
+        signature=signatures[0],
+        datasets=datasets,
+        variants=tuple(_known(f"{key}.variants", v, variants) for v in entry.get("variants", variants)),
+        jit=entry.get("jit", "trace"),
+        training=None if training is None else _named(f"{key}.training", TrainingSettings.from_mapping, training),
+        training_dataset=training_dataset,
+        weights=entry.get("weights"),
+    )
+    if training_dataset is not None:
+        _check_targets(model, layouts[training_dataset])
+    return model
+
+
+def _check_targets(model: Model, layouts: Mapping[str, Layout]) -> None:
+    assert model.training is not None
+    key = f"models.{model.name}.training.targets"
+    outputs = tuple(output.name for output in model.signature.outputs)
+    for target in model.training.targets:
+        _known(key, target.output, outputs)
+        _known(key, target.item, layouts[_known(key, target.collection, layouts)].names)
+        if target.collection != model.signature.sliced_collection:
+            raise ConfigError(
+                f"configuration: key '{key}': target item '{target.item}' is in collection "
+                f"'{target.collection}', and the model predicts for the rows of "
+                f"'{model.signature.sliced_collection}': choose an item of that collection"
+            )
+
+
+def _tolerances(
+    model: Model,
+    general: Mapping[str, Any],
+    own: Mapping[str, Any],
+    variants: Mapping[str, Variant],
+) -> Tolerances:
+    outputs = tuple(output.name for output in model.signature.outputs)
+    for output in own:
+        _known(f"models.{model.name}.tolerances", output, outputs)
+    tolerances: Tolerances = _named(
+        f"models.{model.name}.tolerances", Tolerances.from_mapping, general, own, model=model.name
+    )
+    for name in model.variants:
+        for output in outputs:
+            _named(f"variants.{name}", tolerances.find, output, variants[name].dtype)
+    return tolerances

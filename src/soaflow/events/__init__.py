@@ -1,0 +1,1 @@
+"""Event sources: settings of datasets, generators and readers, and the writer of shards."""

@@ -1,0 +1,115 @@
+"""Output files that appear whole or not at all, and digests of files.
+
+>>> import tempfile
+>>> with tempfile.TemporaryDirectory() as folder:
+...     write_json(Path(folder) / "figures.json", {"rows": 3})
+...     read_json(Path(folder) / "figures.json")
+{'rows': 3}
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from soaflow.errors import OutputError, SoaflowError, StorageError
+
+
+@contextlib.contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """Give a temporary path beside `path` to write to; rename it to `path` when the block succeeds.
+
+    The folder is made if it is not there. When the block fails nothing is left behind, and an
+    earlier file at `path` stays as it was. Two writers of one path cannot mix their bytes.
+
+    Raises
+    ------
+    OutputError
+        If the operating system refuses the write: full disk, no permission, not a folder.
+    """
+    path = Path(path)
+    suffix = "".join(path.suffixes[-2:])
+    temporary = path.parent / f".{path.name.removesuffix(suffix)}.{secrets.token_hex(6)}{suffix}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except SoaflowError:
+        raise
+    except OSError as error:
+        if error.errno is None or not _concerns(error, path):
+            raise
+        raise _output_error(path, error.errno) from error
+    except RuntimeError as error:
+        # torch and HDF5 say only that a write failed, not why.
+        if not _disk_is_full(path.parent):
+            raise
+        raise _output_error(path, errno.ENOSPC) from error
+    finally:
+        # On a read-only file system even the removal of a file that is not there is refused.
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _concerns(error: OSError, path: Path) -> bool:
+    """Tell whether an error is about the output, and not about a file that the block reads."""
+    if not isinstance(error.filename, str | os.PathLike):
+        return True
+    named = Path(error.filename)
+    return named.parent == path.parent or named in path.parents
+
+
+def _disk_is_full(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return os.statvfs(folder).f_bavail == 0
+    return False
+
+
+def _output_error(path: Path, number: int) -> OutputError:
+    reason = os.strerror(number)
+    return OutputError(f"{path} cannot be written: {reason}; free space or choose another folder")
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write JSON with sorted keys, two spaces of indent and a final line feed."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    StorageError
+        If the file is not there or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def sha256_of_file(path: Path | str) -> str:
+    """Return the SHA-256 (hex) of a file's bytes.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be read.
+    """
+    try:
+        with open(path, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error

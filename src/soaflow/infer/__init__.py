@@ -1,0 +1,1 @@
+"""Single-threaded, zero-copy inference jobs that prove what they claim."""

@@ -1,0 +1,279 @@
+"""What an inference job measured of itself, and whether that bears out what it claims.
+
+The claims: on the CPU every tensor that reached the model was a view of a mapped input file, nothing
+was copied on the way in, and one thread did all the work. On another device each input blob went
+over in one transfer. The measurement is kept whole; judging it is a function of the measurement.
+
+Addresses are relative to the start of their blob, and times are of one run: a proof says how a job
+ran and is not reproducible to the byte.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from soaflow.errors import ProofError, StorageError
+from soaflow.files import read_json, write_json
+from soaflow.infer.variants import Device
+
+PROOF_VERSION = 1
+"""Version of the keys of a proof file."""
+
+RAW_TIMES_KEPT = 1000
+"""Up to so many batches every batch's time is kept; of more, only quantiles."""
+
+QUANTILES = (0.0, 0.16, 0.5, 0.84, 0.99, 1.0)
+"""Of the time of a batch; 0.16 and 0.84 bound the central 68 %."""
+
+_OTHER_THREADS_FRACTION = 0.01
+_OTHER_THREADS_SECONDS = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class InputProof:
+    """Where the tensors of one input were, over all calls.
+
+    Parameters
+    ----------
+    name
+        Of the input.
+    collection
+        Whose blob they must be views of; empty for an input that the job makes itself.
+    tensors
+        How many were seen reaching the model.
+    blob_bytes
+        Size of that blob.
+    lowest_offset, highest_offset
+        First byte and end of all tensors that were views, relative to the blob's start; 0 and 0 when
+        none of them held a value.
+    bytes_copied
+        Of tensors that were not views of that blob.
+    """
+
+    name: str
+    collection: str
+    tensors: int
+    blob_bytes: int
+    lowest_offset: int
+    highest_offset: int
+    bytes_copied: int
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionProof:
+    """How much of one input collection's blob was in memory.
+
+    Parameters
+    ----------
+    name
+        Of the collection.
+    rows, blob_bytes
+        Its size.
+    page_cache_bytes_before, page_cache_bytes_after
+        In the page cache before the first batch and after the last, whoever brought them there.
+    touched_bytes
+        Pages mapped in by this process after the last batch.
+    """
+
+    name: str
+    rows: int
+    blob_bytes: int
+    page_cache_bytes_before: int
+    page_cache_bytes_after: int
+    touched_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """All that a job measured of itself.
+
+    Parameters
+    ----------
+    variant, backend, device, dtype
+        How the model ran.
+    rows, batch_size, batches
+        What it ran on; a batch size of 0 is all rows in one batch.
+    warm_up_calls
+        Calls before the first batch, which no time counts.
+    calls_watched
+        Calls whose tensors were seen reaching the model; must be the warm-up calls and the batches.
+    inputs, collections
+        By input tensor and by collection of the events file.
+    bytes_copied_in
+        Sum over the inputs.
+    transfers_in, bytes_transferred_in, transfers_out, bytes_transferred_out
+        Blobs moved to another device and back, and their bytes.
+    bytes_made
+        Of the blob of batch beginnings that the job makes for models that ask for it.
+    threads_seen
+        The most threads the process had: at the start, after loading, and after each call.
+    wall_seconds, cpu_seconds, other_threads_cpu_seconds
+        Of the warm-up and all batches; CPU time of all threads, and of all but the job's own.
+    freed_memory_kept
+        Whether the allocator took the settings of `soaflow.infer.process.keep_freed_memory`.
+    peak_resident_bytes, resident_file_bytes
+        Of the whole process, libraries included.
+    batch_seconds
+        Time of each batch, slicing the views and writing the outputs included; empty for more than
+        `RAW_TIMES_KEPT` batches.
+    batch_seconds_quantiles
+        At `QUANTILES`; empty without batches.
+    batch_seconds_total
+        Sum over all batches.
+    load_seconds, warm_up_seconds
+        Time to verify and load the model, and of the warm-up calls.
+    seconds_to_first_tensor, seconds_to_first_result
+        From the start of the process until the input tensors were there, and until the outputs of the
+        first batch were written; None without rows.
+    """
+
+    variant: str
+    backend: str
+    device: str
+    dtype: str
+    rows: int
+    batch_size: int
+    batches: int
+    warm_up_calls: int
+    calls_watched: int
+    inputs: tuple[InputProof, ...]
+    collections: tuple[CollectionProof, ...]
+    bytes_copied_in: int
+    transfers_in: int
+    bytes_transferred_in: int
+    transfers_out: int
+    bytes_transferred_out: int
+    bytes_made: int
+    threads_seen: int
+    wall_seconds: float
+    cpu_seconds: float
+    other_threads_cpu_seconds: float
+    freed_memory_kept: bool
+    peak_resident_bytes: int
+    resident_file_bytes: int
+    batch_seconds: tuple[float, ...]
+    batch_seconds_quantiles: tuple[float, ...]
+    batch_seconds_total: float
+    load_seconds: float
+    warm_up_seconds: float
+    seconds_to_first_tensor: float
+    seconds_to_first_result: float | None
+
+    @property
+    def rows_per_second(self) -> float | None:
+        """Rows over the time of all batches; None without rows."""
+        return self.rows / self.batch_seconds_total if self.batch_seconds_total else None
+
+    @property
+    def cpu_over_wall(self) -> float | None:
+        """CPU time of all threads over wall time; about 1 for one busy thread, None without rows."""
+        return self.cpu_seconds / self.wall_seconds if self.wall_seconds else None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the proof as plain JSON values, with the derived figures."""
+        return {
+            "proof_version": PROOF_VERSION,
+            "quantiles": list(QUANTILES),
+            "rows_per_second": self.rows_per_second,
+            "cpu_over_wall": self.cpu_over_wall,
+            **asdict(self),
+        }
+
+    @classmethod
+    def from_mapping(cls, entry: Mapping[str, Any]) -> Self:
+        """Make a proof from what `to_mapping` returned.
+
+        Raises
+        ------
+        StorageError
+            If it is of another version, or a key is missing or unknown.
+        """
+        derived = ("proof_version", "quantiles", "rows_per_second", "cpu_over_wall")
+        try:
+            if entry["proof_version"] != PROOF_VERSION:
+                raise StorageError(
+                    f"the proof has version {entry['proof_version']}, and this soaflow reads version "
+                    f"{PROOF_VERSION}: run the job again"
+                )
+            fields = {key: value for key, value in entry.items() if key not in derived}
+            fields["inputs"] = tuple(InputProof(**value) for value in entry["inputs"])
+            fields["collections"] = tuple(CollectionProof(**value) for value in entry["collections"])
+            fields["batch_seconds"] = tuple(entry["batch_seconds"])
+            fields["batch_seconds_quantiles"] = tuple(entry["batch_seconds_quantiles"])
+            return cls(**fields)
+        except (KeyError, TypeError) as error:
+            raise StorageError(f"the proof is damaged ({error}): run the job again") from error
+
+
+def write_proof(path: Path | str, proof: Proof) -> None:
+    """Write a proof as JSON, whole or not at all."""
+    write_json(path, proof.to_mapping())
+
+
+def read_proof(path: Path | str) -> Proof:
+    """Read a proof.
+
+    Raises
+    ------
+    StorageError
+        If the file is not there, is not JSON or is not a proof.
+    """
+    entry = read_json(path)
+    if not isinstance(entry, dict):
+        raise StorageError(f"{path} is JSON but not a proof: name a proof file")
+    try:
+        return Proof.from_mapping(entry)
+    except StorageError as error:
+        raise StorageError(f"{path}: {error}") from error
+
+
+def broken_claims(proof: Proof) -> list[str]:
+    """Return what the measurement contradicts of the job's claims, a clause each; empty if nothing."""
+    found = []
+    if proof.calls_watched != proof.warm_up_calls + proof.batches:
+        found.append(
+            f"{proof.calls_watched} calls reached the model and {proof.warm_up_calls + proof.batches} were made"
+        )
+    found += [
+        f"{seen.bytes_copied} bytes of input '{seen.name}' were not where its collection's blob is: "
+        "something copied them on the way in"
+        for seen in proof.inputs
+        if seen.bytes_copied
+    ]
+    if proof.device == Device.CPU:
+        found += _threads_claim(proof)
+        if proof.transfers_in:
+            found.append(f"{proof.transfers_in} blobs were moved, and on the CPU none need be")
+    return found
+
+
+def _threads_claim(proof: Proof) -> list[str]:
+    if proof.threads_seen > 1:
+        return [
+            f"{proof.threads_seen} threads were seen: set OMP_NUM_THREADS=1 and OPENBLAS_NUM_THREADS=1 before "
+            "Python starts, and build artifacts with one thread"
+        ]
+    allowed = _OTHER_THREADS_SECONDS + _OTHER_THREADS_FRACTION * proof.wall_seconds
+    if proof.other_threads_cpu_seconds > allowed:
+        return [f"threads beside the job's own took {proof.other_threads_cpu_seconds:.3f} s of CPU time"]
+    return []
+
+
+def judge_proof(proof: Proof, job: str) -> None:
+    """Check that a job did what it claims.
+
+    Parameters
+    ----------
+    proof
+        Its measurement.
+    job
+        For the message, such as the path of its predictions.
+
+    Raises
+    ------
+    ProofError
+        If the measurement contradicts a claim.
+    """
+    if found := broken_claims(proof):
+        raise ProofError(f"{job} is not written, because its job did not hold its claims: {'; '.join(found)}")

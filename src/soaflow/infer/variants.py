@@ -1,0 +1,132 @@
+"""Ways to run a model: which backend, for which target, on which device, in which dtype and batches.
+
+The invariant: a `Variant` that exists can be run, given its artifact and its device. This module
+imports neither torch nor NumPy, because the configuration is parsed by every job.
+
+>>> Variant.from_mapping("aot_b64", {"backend": "aot", "batch_size": 64})  # doctest: +ELLIPSIS
+Variant(name='aot_b64', backend=<Backend.AOT: 'aot'>, target='native', ..., batch_size=64)
+>>> REFERENCE.dtype
+'float64'
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, Self, TypeVar
+
+from soaflow.errors import ConfigError
+
+COMPUTING_DTYPES = ("float64", "float32", "float16", "bfloat16")
+"""What a model may compute in. Its inputs stay views in the items' own dtypes."""
+
+NATIVE_TARGET = "native"
+"""The target that stands for the CPU of the machine that exports."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Backend(StrEnum):
+    """What executes the model: the Python module, its TorchScript or its compiled artifact."""
+
+    EAGER = "eager"
+    JIT = "jit"
+    AOT = "aot"
+
+
+class Device(StrEnum):
+    """Where the model runs."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to run a model.
+
+    Parameters
+    ----------
+    name
+        An identifier; part of the names of the files that the variant's jobs write.
+    backend
+        What executes the model.
+    target
+        What the AOT artifact is built for; the other backends do not use it.
+    device
+        Where the model runs.
+    dtype
+        What the model computes in; one of `COMPUTING_DTYPES`.
+    batch_size
+        Rows in one call; 0 for all rows of the shard.
+
+    Raises
+    ------
+    ConfigError
+        If a field does not fit.
+    """
+
+    name: str
+    backend: Backend
+    target: str = NATIVE_TARGET
+    device: Device = Device.CPU
+    dtype: str = "float32"
+    batch_size: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise ConfigError(f"variant name {self.name!r} is not an identifier: use letters, digits and _")
+        if self.dtype not in COMPUTING_DTYPES:
+            raise ConfigError(
+                f"key 'dtype' of variant '{self.name}' is {self.dtype!r}: "
+                f"choose one of {', '.join(COMPUTING_DTYPES)}"
+            )
+        if type(self.batch_size) is not int or self.batch_size < 0:
+            raise ConfigError(
+                f"key 'batch_size' of variant '{self.name}' is {self.batch_size!r}: "
+                "give the rows of one call, or 0 for all rows"
+            )
+
+    @classmethod
+    def from_mapping(cls, name: str, entry: Mapping[str, Any]) -> Self:
+        """Make a variant from a configuration's entry.
+
+        Raises
+        ------
+        ConfigError
+            If the name is that of the reference, or a key is missing, unknown or does not fit.
+        """
+        if name == REFERENCE.name:
+            raise ConfigError(
+                f"the name '{name}' is kept for the eager float64 run that all variants are compared "
+                "with: choose another name"
+            )
+        known = [field.name for field in fields(cls) if field.name != "name"]
+        if unknown := sorted(set(entry) - set(known), key=str):
+            raise ConfigError(f"variant '{name}' has unknown key {unknown[0]!r}: use {', '.join(known)}")
+        if "backend" not in entry:
+            raise ConfigError(f"variant '{name}' has no key 'backend': choose one of {', '.join(Backend)}")
+        backend = _choice(name, "backend", entry["backend"], Backend)
+        if "target" in entry and backend is not Backend.AOT:
+            raise ConfigError(
+                f"variant '{name}' has key 'target', which only backend aot uses: remove it"
+            )
+        rest = {key: value for key, value in entry.items() if key not in ("backend", "device")}
+        device = _choice(name, "device", entry.get("device", Device.CPU), Device)
+        return cls(name=name, backend=backend, device=device, **rest)
+
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+def _choice(variant: str, key: str, value: Any, choices: type[_Choice]) -> _Choice:
+    try:
+        return choices(value)
+    except ValueError as error:
+        raise ConfigError(
+            f"key '{key}' of variant '{variant}' is {value!r}: choose one of {', '.join(choices)}"
+        ) from error
+
+
+REFERENCE = Variant("reference", Backend.EAGER, dtype="float64")
+"""The run that all variants of a model are compared with."""

@@ -1,0 +1,60 @@
+"""A job's whole output in its log file, and one clear sentence on the screen when the user can mend it."""
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from soaflow.errors import SoaflowError
+
+USER_ERROR_EXIT_CODE = 2
+
+
+@contextmanager
+def job_log(path: Path | str) -> Iterator[TextIO]:
+    """Send everything that the process writes, C and C++ libraries included, to a log file.
+
+    Parameters
+    ----------
+    path
+        The log; written anew.
+
+    Yields
+    ------
+    TextIO
+        The standard error as it was before, for a progress bar.
+
+    Raises
+    ------
+    SystemExit
+        With code 2 and one sentence in the log and on the screen for a `SoaflowError`; with code 1,
+        the traceback in the log and the log's path on the screen for any other error.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with os.fdopen(os.dup(2), "w", encoding="utf-8") as screen, path.open("w", encoding="utf-8") as log:
+        saved = os.dup(1), os.dup(2)
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield screen
+        except SoaflowError as error:
+            message = f"soaflow: error: {error}"
+            print(message, file=sys.stderr)
+            print(message, file=screen)
+            raise SystemExit(USER_ERROR_EXIT_CODE) from error
+        except Exception as error:
+            traceback.print_exc()
+            print(f"soaflow: {type(error).__name__}, most likely a bug: see {path}", file=screen)
+            raise SystemExit(1) from error
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for saved_descriptor, descriptor in zip(saved, (1, 2), strict=True):
+                os.dup2(saved_descriptor, descriptor)
+                os.close(saved_descriptor)

@@ -1,0 +1,1 @@
+"""Training: settings, data, losses, the loop and the learning curve."""

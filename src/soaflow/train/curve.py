@@ -1,0 +1,73 @@
+"""The learning curve's file: tab-separated, one row an epoch.
+
+The columns are epoch (from 1), training_loss, validation_loss (empty without validation rows) and best
+(1 for the epoch whose weights were kept, else 0). A loss is written so that reading gives it back.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from soaflow.errors import StorageError
+from soaflow.files import replacing
+
+COLUMNS = ("epoch", "training_loss", "validation_loss", "best")
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One row of a learning curve.
+
+    Parameters
+    ----------
+    epoch
+        From 1.
+    training_loss
+        Mean over the training rows, each as its batch was trained on.
+    validation_loss
+        Mean over the validation rows after the epoch; None if there are none.
+    best
+        Whether the weights after this epoch were kept.
+    """
+
+    epoch: int
+    training_loss: float
+    validation_loss: float | None
+    best: bool
+
+
+def write_curve(path: Path | str, epochs: Sequence[Epoch]) -> None:
+    """Write a learning curve, whole or not at all; no epochs give a file with a heading only.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in epochs:
+            writer.writerow((row.epoch, row.training_loss, row.validation_loss, int(row.best)))
+
+
+def read_curve(path: Path | str) -> list[Epoch]:
+    """Read a learning curve.
+
+    Raises
+    ------
+    StorageError
+        If the file is missing or is not a learning curve.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            heading, *rows = csv.reader(stream, delimiter="\t")
+        if tuple(heading) != COLUMNS:
+            raise ValueError(f"its columns are {', '.join(heading)}")
+        return [
+            Epoch(int(epoch), float(training), float(validation) if validation else None, best == "1")
+            for epoch, training, validation, best in rows
+        ]
+    except (OSError, ValueError, csv.Error) as error:
+        raise StorageError(f"{path} cannot be read as a learning curve: {error}; train again") from error

@@ -1,0 +1,141 @@
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from soaflow.config import Config
+from soaflow.errors import ConfigError
+
+REPOSITORY = Path(__file__).parents[1]
+SCHEMA = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text())
+READY_CONFIGURATIONS = sorted((REPOSITORY / "config").glob("*.yaml"))
+
+
+@pytest.fixture
+def mapping():
+    return yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
+
+
+def change(mapping, path, value):
+    """The mapping with the value at a dotted path set, or removed where the value is None."""
+    changed = copy.deepcopy(mapping)
+    *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    inner = changed
+    for part in parents:
+        inner = inner[part]
+    if value is None:
+        del inner[last]
+    else:
+        inner[last] = value
+    return changed
+
+
+@pytest.mark.parametrize("path", READY_CONFIGURATIONS, ids=lambda path: path.name)
+def test_ready_configurations_are_sound(path):
+    Config.from_mapping(yaml.safe_load(path.read_text()), SCHEMA)
+
+
+def test_runs_cover_every_shard_model_and_variant(mapping):
+    config = Config.from_mapping(mapping, SCHEMA)
+    runs = list(config.runs(reference=False))
+    assert len(set(runs)) == len(runs) == (5 * 2 + 1) * len(mapping["variants"])
+    assert {run.variant for run in config.runs(reference=True)} == {"reference"}
+
+
+def test_a_model_may_name_its_variants_and_tolerances(mapping):
+    mapping["models"]["SimpleNet"]["variants"] = ["jit"]
+    mapping["models"]["SimpleNet"]["tolerances"] = {
+        "reco_pt": {"float32": {"absolute": 1.0, "relative": 0.0}}
+    }
+    config = Config.from_mapping(mapping, SCHEMA)
+    assert {run.variant for run in config.runs(reference=False) if run.model == "SimpleNet"} == {"jit"}
+    assert config.item_tolerances("SimpleNet", "jit")["reco_pt"].absolute == 1.0
+    assert config.item_tolerances("MultiHeadNet", "jit")["regression_head"].absolute == 1e-5
+
+
+MISTAKES = [
+    ("sead", 1, "unknown key 'sead'"),
+    ("seed", "one", r"key 'seed' is 'one': give an integer"),
+    ("seed", None, "lacks key 'seed'"),
+    ("alignment", 100, r"key 'alignment' is 100: choose one of"),
+    ("datasets.toy.events", -1, r"datasets.toy.events"),
+    ("datasets.toy.event", 1, r"'datasets.toy' has unknown key 'event'"),
+    ("datasets.toy.source", "pythia", r"datasets.toy.source.*choose one of toy, nanoaod"),
+    ("datasets.toy.collections", ["hits"], r"datasets.toy.*tracks"),
+    ("datasets.ttbar.collections.jets.items.0.dtype", "float", r"items.0.dtype' is 'float'"),
+    ("datasets.ttbar.collections.jets.selection.0.item", "energy", r"datasets.ttbar.*energy"),
+    ("models.SimpleNet.datasets", ["toys"], r"models.SimpleNet.datasets' names 'toys'"),
+    ("models.SimpleNet.inputs.0.items", ["pt", "energy"], r"models.SimpleNet.*no item 'energy'"),
+    ("models.SimpleNet.inputs.0.items", ["pt", "phi"], r"models.SimpleNet.*not adjacent"),
+    ("models.SimpleNet.inputs.0.items", ["gen_pt", "particle_class"], r"models.SimpleNet.*differ in dtype"),
+    ("models.SimpleNet.inputs.0.collection", "photons", r"models.SimpleNet.*'photons'"),
+    ("models.SimpleNet.inputs.0.rows", "whole", r"models.SimpleNet.*sliced inputs come from 0"),
+    ("models.SimpleNet.outputs.0.items.0.dtype", "float31", r"dtype' is 'float31'"),
+    ("models.SimpleNet.training.targets.0.output", "pt", r"training.targets' names 'pt'"),
+    ("models.SimpleNet.training.targets.0.item", "truth", r"training.targets' names 'truth'"),
+    ("models.SimpleNet.training.targets.0.collection", "tracks", r"training.targets.*'particles'"),
+    ("models.SimpleNet.training.epochs", 0, r"training.epochs"),
+    ("models.SimpleNet.weights", "given.pt", r"models.SimpleNet"),
+    ("models.SimpleNet.variants", ["onnx"], r"variants' names 'onnx'"),
+    ("models.SimpleNet.tolerances", {"energy": {}}, r"tolerances' names 'energy'"),
+    ("models.SimpleNet.class", "SimpleNet", r"models.SimpleNet.class"),
+    ("models.TrackHitDeepSet.inputs.4.items", ["pt"], r"inputs.4"),
+    ("variants.jit.target", "native", r"variants.jit"),
+    ("variants.jit.backend", "onnx", r"variants.jit.backend.*eager, jit, aot"),
+    ("variants.reference", {"backend": "jit"}, r"variants"),
+    ("variants.half", {"backend": "eager", "dtype": "float8"}, r"variants.half.dtype"),
+    ("tolerances.float32", None, r"tolerance.*float32"),
+    ("tolerances.float32.absolute", -1.0, r"tolerances.float32.absolute"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), MISTAKES)
+def test_a_mistake_is_one_sentence_that_names_the_key(mapping, path, value, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        Config.from_mapping(change(mapping, path, value), SCHEMA)
+    assert "\n" not in str(caught.value)
+
+
+def test_datasets_of_one_model_must_agree(mapping):
+    mapping["datasets"]["other"] = copy.deepcopy(mapping["datasets"]["ttbar"])
+    mapping["datasets"]["other"]["collections"]["jets"]["items"].reverse()
+    mapping["models"]["JetTagger"]["datasets"] = ["ttbar", "other"]
+    with pytest.raises(ConfigError, match=r"models\.JetTagger"):
+        Config.from_mapping(mapping, SCHEMA)
+
+
+def schema_keys(schema):
+    """Every property name that a configuration may use, wherever it stands in the schema."""
+    if isinstance(schema, dict):
+        properties = schema.get("properties", {})
+        yield from (key for key, value in properties.items() if value is not False)
+        for value in schema.values():
+            yield from schema_keys(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from schema_keys(value)
+
+
+def test_schema_and_documentation_name_the_same_keys():
+    readme = (REPOSITORY / "config/README.md").read_text()
+    tables = re.findall(r"^\| key \|.*?(?=\n\n|\Z)", readme, flags=re.MULTILINE | re.DOTALL)
+    documented = {
+        key
+        for table in tables
+        for row in table.splitlines()[2:]
+        for key in re.findall(r"`([a-z_]+)`", row.split("|")[1])
+    }
+    cut_and_output_keys = {"item", "minimum", "maximum", "items"}
+    assert set(schema_keys(SCHEMA)) - documented - cut_and_output_keys == set()
+    assert documented - set(schema_keys(SCHEMA)) == set()
+    for key in cut_and_output_keys:
+        assert f"`{key}`" in readme
+
+
+def test_every_default_stands_in_the_documentation():
+    readme = (REPOSITORY / "config/README.md").read_text()
+    for key, default in [("patience", 5), ("validation_fraction", 0.2), ("alignment", 128)]:
+        row = next(line for line in readme.splitlines() if line.startswith(f"| `{key}`"))
+        assert str(default) in row

@@ -1,0 +1,53 @@
+import subprocess
+import sys
+
+import pytest
+
+from soaflow.errors import ConfigError
+from soaflow.logs import USER_ERROR_EXIT_CODE, job_log
+
+
+def run_in_job_log(tmp_path, body):
+    log = tmp_path / "logs" / "job.log"
+    code = (
+        "import os, sys\n"
+        "from soaflow.errors import ConfigError\n"
+        "from soaflow.logs import job_log\n"
+        f"with job_log({str(log)!r}) as screen:\n    {body}\n"
+        "print('after')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return done, log.read_text()
+
+
+def test_everything_written_goes_to_the_log(tmp_path):
+    body = (
+        "print('python'); os.system('echo child'); os.write(2, b'descriptor\\n'); print('bar', file=screen)"
+    )
+    done, log = run_in_job_log(tmp_path, body)
+    assert done.returncode == 0
+    assert {"python", "child", "descriptor"} <= set(log.split())
+    assert done.stdout == "after\n"
+    assert done.stderr == "bar\n"
+
+
+def test_a_user_error_is_one_sentence_and_code_2(tmp_path):
+    done, log = run_in_job_log(tmp_path, "raise ConfigError('key x is wrong')")
+    assert done.returncode == USER_ERROR_EXIT_CODE
+    assert done.stderr == log == "soaflow: error: key x is wrong\n"
+
+
+def test_a_bug_keeps_its_traceback_in_the_log_and_names_the_log(tmp_path):
+    done, log = run_in_job_log(tmp_path, "[][1]")
+    assert done.returncode == 1
+    assert "Traceback" in log
+    assert "IndexError" in log
+    assert "Traceback" not in done.stderr
+    assert str(tmp_path / "logs" / "job.log") in done.stderr
+
+
+def test_descriptors_are_restored_in_process(tmp_path, capfd):
+    with pytest.raises(SystemExit), job_log(tmp_path / "log"):
+        raise ConfigError("wrong")
+    print("visible")
+    assert "visible" in capfd.readouterr().out

@@ -1,0 +1,72 @@
+def output_tolerances(wildcards):
+    """The tolerance of every output item, for the dtype that the variant computes in."""
+    tolerances = settings.item_tolerances(wildcards.model, wildcards.variant)
+    return {item: asdict(tolerance) for item, tolerance in tolerances.items()}
+
+
+rule compare:
+    """Compare a variant's outputs with the reference's and judge the differences."""
+    input:
+        predictions="results/predictions/{dataset}/{shard}/{model}.{variant}.h5",
+        reference="results/predictions/{dataset}/{shard}/{model}.reference.h5",
+    output:
+        verdict="results/verdicts/{dataset}/{shard}/{model}.{variant}.json",
+    log:
+        "results/logs/compare/{dataset}/{shard}/{model}.{variant}.log",
+    benchmark:
+        "results/benchmarks/compare/{dataset}/{shard}/{model}.{variant}.tsv"
+    wildcard_constraints:
+        variant=one_of(settings.variants),
+    threads: 1
+    resources:
+        mem="500MB",
+        runtime="30m",
+    params:
+        tolerances=output_tolerances,
+        code=code_digest("soaflow.compare.verdict"),
+    script:
+        "../scripts/compare.py"
+
+
+rule summarize_verdicts:
+    """Put all verdicts into one table."""
+    input:
+        verdicts=run_files(
+            "results/verdicts/{dataset}/{shard}/{model}.{variant}.json",
+            reference=False,
+        ),
+    output:
+        summary="results/verdicts/summary.tsv",
+    log:
+        "results/logs/verdicts/summary.log",
+    benchmark:
+        "results/benchmarks/verdicts/summary.tsv"
+    threads: 1
+    resources:
+        mem="500MB",
+        runtime="10m",
+    params:
+        code=code_digest("soaflow.compare.summary"),
+    script:
+        "../scripts/summarize_verdicts.py"
+
+
+rule require_verdicts:
+    """Fail, naming the rows, if any output of any variant is out of tolerance."""
+    input:
+        verdicts=rules.summarize_verdicts.input.verdicts,
+        summary="results/verdicts/summary.tsv",
+    output:
+        passed="results/verdicts/passed.txt",
+    log:
+        "results/logs/verdicts/passed.log",
+    benchmark:
+        "results/benchmarks/verdicts/passed.tsv"
+    threads: 1
+    resources:
+        mem="500MB",
+        runtime="10m",
+    params:
+        code=code_digest("soaflow.compare.summary"),
+    script:
+        "../scripts/require_verdicts.py"

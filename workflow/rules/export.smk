@@ -1,0 +1,73 @@
+def jit_mode(wildcards):
+    return model_of(wildcards).jit
+
+
+rule export_program:
+    """Export the torch.export program, from which every AOT artifact of the model is built."""
+    input:
+        weights="results/weights/{model}.pt",
+    output:
+        program="results/programs/{model}.{dtype}.pt2",
+        passport="results/programs/{model}.{dtype}.pt2.json",
+    log:
+        "results/logs/programs/{model}.{dtype}.log",
+    benchmark:
+        "results/benchmarks/programs/{model}.{dtype}.tsv"
+    threads: 1
+    resources:
+        mem="2GB",
+        runtime="30m",
+    params:
+        model=model_class,
+        signature=model_signature,
+        code=code_digest("soaflow.export.program", "soaflow.models.loading"),
+        model_code=model_code,
+    script:
+        "../scripts/export_program.py"
+
+
+rule export_jit:
+    """Trace or script the model, freeze it, and save the TorchScript artifact."""
+    input:
+        weights="results/weights/{model}.pt",
+    output:
+        artifact="results/artifacts/{model}.{dtype}.pt",
+        passport="results/artifacts/{model}.{dtype}.pt.json",
+    log:
+        "results/logs/jit/{model}.{dtype}.log",
+    benchmark:
+        "results/benchmarks/jit/{model}.{dtype}.tsv"
+    threads: 1
+    resources:
+        mem="2GB",
+        runtime="30m",
+    params:
+        model=model_class,
+        signature=model_signature,
+        mode=jit_mode,
+        code=code_digest("soaflow.export.jit", "soaflow.models.loading"),
+        model_code=model_code,
+    script:
+        "../scripts/export_jit.py"
+
+
+rule export_aot:
+    """Compile the program ahead of time for one target."""
+    input:
+        program="results/programs/{model}.{dtype}.pt2",
+        passport="results/programs/{model}.{dtype}.pt2.json",
+    output:
+        artifact="results/artifacts/{model}.{dtype}.{target}.pt2",
+        passport="results/artifacts/{model}.{dtype}.{target}.pt2.json",
+    log:
+        "results/logs/aot/{model}.{dtype}.{target}.log",
+    benchmark:
+        "results/benchmarks/aot/{model}.{dtype}.{target}.tsv"
+    threads: 1
+    resources:
+        mem="3GB",
+        runtime="1h",
+    params:
+        code=code_digest("soaflow.export.aot"),
+    script:
+        "../scripts/export_aot.py"

@@ -1,0 +1,57 @@
+CPU_VARIANTS = ["reference"] + [
+    name for name, variant in settings.variants.items() if variant.device == "cpu"
+]
+GPU_VARIANTS = [name for name in settings.variants if name not in CPU_VARIANTS]
+
+
+def model_files(wildcards):
+    """What the variant loads: the weights, or an artifact with its passport."""
+    variant = settings.variant(wildcards.variant)
+    if variant.backend == "eager":
+        return {"weights": f"results/weights/{wildcards.model}.pt"}
+    stem = f"results/artifacts/{wildcards.model}.{variant.dtype}"
+    artifact = (
+        f"{stem}.pt" if variant.backend == "jit" else f"{stem}.{variant.target}.pt2"
+    )
+    return {"artifact": artifact, "passport": f"{artifact}.json"}
+
+
+def variant_entry(wildcards):
+    return asdict(settings.variant(wildcards.variant))
+
+
+rule infer:
+    """Run a model in one variant on one shard, single-threaded and without copying its input."""
+    input:
+        unpack(model_files),
+        events="results/events/{dataset}/{shard}.h5",
+    output:
+        predictions="results/predictions/{dataset}/{shard}/{model}.{variant}.h5",
+        proof="results/predictions/{dataset}/{shard}/{model}.{variant}.proof.json",
+    log:
+        "results/logs/infer/{dataset}/{shard}/{model}.{variant}.log",
+    benchmark:
+        "results/benchmarks/infer/{dataset}/{shard}/{model}.{variant}.tsv"
+    wildcard_constraints:
+        variant=one_of(CPU_VARIANTS),
+    threads: 1
+    resources:
+        mem="2GB",
+        runtime="1h",
+    params:
+        model=model_class,
+        signature=model_signature,
+        variant=variant_entry,
+        code=code_digest("soaflow.infer.job", "soaflow.models.loading"),
+        model_code=model_code,
+    script:
+        "../scripts/infer.py"
+
+
+use rule infer as infer_on_gpu with:
+    wildcard_constraints:
+        variant=one_of(GPU_VARIANTS),
+    resources:
+        mem="4GB",
+        runtime="1h",
+        gpu=1,

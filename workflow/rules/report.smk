@@ -1,0 +1,211 @@
+def trained_targets():
+    """Model and output of every training target, for which there is a physics plot."""
+    return [
+        (name, target.output)
+        for name, model in settings.models.items()
+        if model.training
+        for target in model.training.targets
+    ]
+
+
+def learning_curves():
+    return expand("results/report/learning_curves/{model}.svg", model=TRAINED)
+
+
+def physics_plots():
+    return [
+        f"results/report/physics/{model}.{output}.svg"
+        for model, output in trained_targets()
+    ]
+
+
+def difference_plots():
+    return expand("results/report/differences/{model}.svg", model=settings.models)
+
+
+def target_entry(wildcards):
+    """The training target whose output the plot shows, as the configuration says it."""
+    targets = training_entry(wildcards)["targets"]
+    return next(target for target in targets if target["output"] == wildcards.tensor)
+
+
+def validation_fraction(wildcards):
+    return model_of(wildcards).training.validation_fraction
+
+
+def reference_predictions(wildcards):
+    dataset = model_of(wildcards).training_dataset
+    return expand(
+        "results/predictions/{dataset}/{shard}/{model}.reference.h5",
+        dataset=dataset,
+        shard=range(settings.datasets[dataset].shards),
+        model=wildcards.model,
+    )
+
+
+def model_verdicts(wildcards):
+    return [
+        file
+        for file in run_files(
+            "results/verdicts/{dataset}/{shard}/{model}.{variant}.json", reference=False
+        )
+        if Path(file).name.startswith(f"{wildcards.model}.")
+    ]
+
+
+rule plot_learning_curve:
+    """Training and validation loss over the epochs."""
+    input:
+        curve="results/training/{model}.tsv",
+    output:
+        plot=report(
+            "results/report/learning_curves/{model}.svg",
+            caption="../report/learning_curve.rst",
+            category="Training",
+            labels={"model": "{model}", "figure": "learning curve"},
+        ),
+    log:
+        "results/logs/report/learning_curves/{model}.log",
+    benchmark:
+        "results/benchmarks/report/learning_curves/{model}.tsv"
+    threads: 1
+    resources:
+        mem="500MB",
+        runtime="10m",
+    params:
+        code=code_digest("soaflow.report.learning_curve"),
+    script:
+        "../scripts/plot_learning_curve.py"
+
+
+rule plot_physics:
+    """What the trained model is worth: resolution, ROC or confusion matrix on the validation rows."""
+    input:
+        events=training_events,
+        predictions=reference_predictions,
+    output:
+        plot=report(
+            "results/report/physics/{model}.{tensor}.svg",
+            caption="../report/physics.rst",
+            category="Physics",
+            labels={"model": "{model}", "figure": "{tensor}"},
+        ),
+        figures="results/report/physics/{model}.{tensor}.json",
+    log:
+        "results/logs/report/physics/{model}.{tensor}.log",
+    benchmark:
+        "results/benchmarks/report/physics/{model}.{tensor}.tsv"
+    threads: 1
+    resources:
+        mem="1GB",
+        runtime="30m",
+    params:
+        target=target_entry,
+        validation_fraction=validation_fraction,
+        code=code_digest("soaflow.report.physics"),
+    script:
+        "../scripts/plot_physics.py"
+
+
+rule plot_differences:
+    """Differences of every variant from the reference, as histograms."""
+    input:
+        verdicts=model_verdicts,
+    output:
+        plot=report(
+            "results/report/differences/{model}.svg",
+            caption="../report/differences.rst",
+            category="Comparison",
+            labels={"model": "{model}", "figure": "differences"},
+        ),
+    log:
+        "results/logs/report/differences/{model}.log",
+    benchmark:
+        "results/benchmarks/report/differences/{model}.tsv"
+    threads: 1
+    resources:
+        mem="500MB",
+        runtime="10m",
+    params:
+        code=code_digest("soaflow.report.differences"),
+    script:
+        "../scripts/plot_differences.py"
+
+
+rule plot_performance:
+    """Throughput, memory and start-up of every variant."""
+    input:
+        proofs=run_files(
+            "results/predictions/{dataset}/{shard}/{model}.{variant}.proof.json",
+            reference=False,
+        ),
+    output:
+        plot=report(
+            "results/report/performance.svg",
+            caption="../report/performance.rst",
+            category="Performance",
+            labels={"model": "all", "figure": "throughput and memory"},
+        ),
+    log:
+        "results/logs/report/performance.log",
+    benchmark:
+        "results/benchmarks/report/performance.tsv"
+    threads: 1
+    resources:
+        mem="500MB",
+        runtime="10m",
+    params:
+        code=code_digest("soaflow.report.performance"),
+    script:
+        "../scripts/plot_performance.py"
+
+
+rule write_verdict_table:
+    """All verdicts with their figures, as a page."""
+    input:
+        verdicts=run_files(
+            "results/verdicts/{dataset}/{shard}/{model}.{variant}.json",
+            reference=False,
+        ),
+    output:
+        table=report(
+            "results/report/verdicts.html",
+            caption="../report/verdicts.rst",
+            category="Comparison",
+            labels={"model": "all", "figure": "verdict table"},
+        ),
+    log:
+        "results/logs/report/verdicts.log",
+    benchmark:
+        "results/benchmarks/report/verdicts.tsv"
+    threads: 1
+    resources:
+        mem="500MB",
+        runtime="10m",
+    params:
+        code=code_digest("soaflow.report.verdict_table"),
+    script:
+        "../scripts/write_verdict_table.py"
+
+
+rule plot_pipeline:
+    """The stages and what goes from one to the next."""
+    output:
+        plot=report(
+            "results/report/pipeline.svg",
+            caption="../report/pipeline.rst",
+            category="Pipeline",
+            labels={"model": "all", "figure": "stages"},
+        ),
+    log:
+        "results/logs/report/pipeline.log",
+    benchmark:
+        "results/benchmarks/report/pipeline.tsv"
+    threads: 1
+    resources:
+        mem="500MB",
+        runtime="10m",
+    params:
+        code=code_digest("soaflow.report.pipeline"),
+    script:
+        "../scripts/plot_pipeline.py"

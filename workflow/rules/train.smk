@@ -1,0 +1,67 @@
+TRAINED = [name for name, model in settings.models.items() if model.training]
+NOT_TRAINED = [name for name in settings.models if name not in TRAINED]
+
+
+def training_events(wildcards):
+    return event_files(model_of(wildcards).training_dataset)
+
+
+def training_entry(wildcards):
+    return config["models"][wildcards.model]["training"]
+
+
+def given_weights(wildcards):
+    """The state dict that the configuration names, if it does."""
+    weights = model_of(wildcards).weights
+    return [] if weights is None else [weights]
+
+
+rule train:
+    """Train a model on one thread, bit for bit reproducibly."""
+    input:
+        events=training_events,
+    output:
+        weights="results/weights/{model}.pt",
+        curve="results/training/{model}.tsv",
+    log:
+        "results/logs/train/{model}.log",
+    benchmark:
+        "results/benchmarks/train/{model}.tsv"
+    wildcard_constraints:
+        model=one_of(TRAINED),
+    threads: 1
+    resources:
+        mem="2GB",
+        runtime="4h",
+    params:
+        model=model_class,
+        signature=model_signature,
+        training=training_entry,
+        code=code_digest("soaflow.train.loop", "soaflow.models.loading"),
+        model_code=model_code,
+    script:
+        "../scripts/train.py"
+
+
+rule take_weights:
+    """Take a model's given weights, or its initial ones where it is neither trained nor given any."""
+    input:
+        weights=given_weights,
+    output:
+        weights="results/weights/{model}.pt",
+    log:
+        "results/logs/weights/{model}.log",
+    benchmark:
+        "results/benchmarks/weights/{model}.tsv"
+    wildcard_constraints:
+        model=one_of(NOT_TRAINED),
+    threads: 1
+    resources:
+        mem="1GB",
+        runtime="10m",
+    params:
+        model=model_class,
+        code=code_digest("soaflow.models.weights", "soaflow.models.loading"),
+        model_code=model_code,
+    script:
+        "../scripts/take_weights.py"

@@ -1,0 +1,19 @@
+"""Puts all verdicts into one table, for programs and, in the log, for people."""
+
+from typing import TYPE_CHECKING
+
+from soaflow.logs import job_log
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import Snakemake
+
+    snakemake: Snakemake
+
+with job_log(snakemake.log[0]):
+    from soaflow.compare.summary import as_text, as_tsv, summarise
+    from soaflow.compare.verdict import read_verdict
+    from soaflow.files import write_text
+
+    lines = summarise(map(read_verdict, snakemake.input.verdicts))
+    print(as_text(lines), end="")
+    write_text(snakemake.output.summary, as_tsv(lines))
