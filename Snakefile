@@ -27,7 +27,7 @@ rule all:
         "results/verdicts/passed.txt",
         "results/report/verdicts.html",
         "results/report/pipeline.svg",
-        "results/report/performance.svg",
         learning_curves(),
         physics_plots(),
         difference_plots(),
+        performance_plots(),

@@ -112,7 +112,9 @@ class Config:
             raise ConfigError(f"configuration: {sentence}")
         seed, alignment = mapping["seed"], mapping.get("alignment", DEFAULT_ALIGNMENT)
         datasets = {
-            name: _named(f"datasets.{name}", dataset_from_mapping, name, entry, seed=seed, alignment=alignment)
+            name: _named(
+                f"datasets.{name}", dataset_from_mapping, name, entry, seed=seed, alignment=alignment
+            )
             for name, entry in mapping["datasets"].items()
         }
         variants = {
@@ -189,9 +191,7 @@ def _model(
     training = entry.get("training")
     training_dataset = None
     if training is not None:
-        training_dataset = _known(
-            f"{key}.training.dataset", training.get("dataset", datasets[0]), datasets
-        )
+        training_dataset = _known(f"{key}.training.dataset", training.get("dataset", datasets[0]), datasets)
     model = Model(
         name=name,
         class_path=entry["class"],
@@ -200,7 +200,9 @@ def _model(
         datasets=datasets,
         variants=tuple(_known(f"{key}.variants", v, variants) for v in entry.get("variants", variants)),
         jit=entry.get("jit", "trace"),
-        training=None if training is None else _named(f"{key}.training", TrainingSettings.from_mapping, training),
+        training=None
+        if training is None
+        else _named(f"{key}.training", TrainingSettings.from_mapping, training),
         training_dataset=training_dataset,
         weights=entry.get("weights"),
     )

@@ -12,6 +12,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,10 +47,10 @@ def replacing(path: Path | str) -> Iterator[Path]:
             raise
         raise _output_error(path, error.errno) from error
     except RuntimeError as error:
-        # torch and HDF5 say only that a write failed, not why.
-        if not _disk_is_full(path.parent):
+        number = _reason_number(error, path.parent)
+        if number is None:
             raise
-        raise _output_error(path, errno.ENOSPC) from error
+        raise _output_error(path, number) from error
     finally:
         # On a read-only file system even the removal of a file that is not there is refused.
         with contextlib.suppress(OSError):
@@ -64,10 +65,14 @@ def _concerns(error: OSError, path: Path) -> bool:
     return named.parent == path.parent or named in path.parents
 
 
-def _disk_is_full(folder: Path) -> bool:
+def _reason_number(error: RuntimeError, folder: Path) -> int | None:
+    """Find why a write failed in an error of HDF5, which says it in its text, or of torch, which does not."""
+    if found := re.search(r"\berrno = (\d+)", str(error)):
+        return int(found[1])
     with contextlib.suppress(OSError):
-        return os.statvfs(folder).f_bavail == 0
-    return False
+        if os.statvfs(folder).f_bavail == 0:
+            return errno.ENOSPC
+    return None
 
 
 def _output_error(path: Path, number: int) -> OutputError:
@@ -96,7 +101,7 @@ def read_json(path: Path | str) -> Any:
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StorageError(f"{path} cannot be read as JSON: {error}") from error
 
 

@@ -99,6 +99,9 @@ def _tree(path: Path) -> ast.Module:
 def _code(path: Path) -> str:
     tree = _tree(path)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and ast.get_docstring(node) is not None
+        ):
             del node.body[0]
     return ast.dump(tree)

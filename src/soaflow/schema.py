@@ -1,6 +1,13 @@
-"""JSON-schema checks whose error is one sentence that names the key."""
+"""JSON-schema checks whose error is one sentence that names the key.
 
-from collections.abc import Mapping
+>>> schema = {"properties": {"seed": {"type": "integer"}}, "additionalProperties": False}
+>>> schema_error({"seed": "one"}, schema)
+"key 'seed' is 'one': give an integer"
+>>> schema_error({"sead": 1}, schema)
+"the top level has unknown key 'sead': use seed"
+"""
+
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -18,33 +25,52 @@ def schema_error(value: Any, schema: Mapping[str, Any]) -> str | None:
         A JSON schema, draft 2020-12.
     """
     error = best_match(Draft202012Validator(schema).iter_errors(value))
-    return None if error is None else _sentence(error)
-
-
-def _sentence(error: ValidationError) -> str:
+    if error is None:
+        return None
     key = ".".join(str(part) for part in error.absolute_path)
     where = f"key '{key}'" if key else "the top level"
-    rule, limit = error.validator, error.validator_value
-    if rule == "additionalProperties" and isinstance(error.instance, dict):
-        known = sorted(error.schema.get("properties", {}))
-        unknown = sorted(set(map(str, error.instance)) - set(known))
-        return f"{where} has unknown key '{unknown[0]}': use {', '.join(known)}"
-    if rule == "required":
-        missing = [name for name in limit if name not in error.instance]
-        return f"{where} lacks key '{missing[0]}': add it"
-    if rule == "type":
-        kinds = limit if isinstance(limit, str) else " or ".join(limit)
-        return f"{where} is {error.instance!r}: give {_article(kinds)} {kinds}"
-    if rule == "enum":
-        return f"{where} is {error.instance!r}: choose one of {', '.join(map(str, limit))}"
-    if rule == "const":
-        return f"{where} is {error.instance!r}: give {limit!r}"
-    if error.schema is False or rule is None:
-        return f"{where} does not go with the other keys beside it: remove it"
-    if rule == "not":
-        return f"{where} has {error.instance!r}, which does not go together: see config/README.md"
-    return f"{where}: {error.message}"
+    describe = _DESCRIPTIONS.get(str(error.validator), _other)
+    return f"{where} {describe(error.instance, error.validator_value, error)}"
 
 
-def _article(noun: str) -> str:
-    return "an" if noun[0] in "aeiou" else "a"
+def _unknown_key(instance: Any, _limit: Any, error: ValidationError) -> str:
+    schema: Any = error.schema
+    known = sorted(schema.get("properties", {}))
+    unknown = sorted(set(map(str, instance)) - set(known))
+    return f"has unknown key '{unknown[0]}': use {', '.join(known)}"
+
+
+def _missing_key(instance: Any, limit: Any, _error: ValidationError) -> str:
+    missing = [name for name in limit if name not in instance]
+    return f"lacks key '{missing[0]}': add it"
+
+
+def _wrong_type(instance: Any, limit: Any, _error: ValidationError) -> str:
+    kinds = limit if isinstance(limit, str) else " or ".join(limit)
+    return f"is {instance!r}: give {'an' if kinds[0] in 'aeiou' else 'a'} {kinds}"
+
+
+def _no_choice(instance: Any, limit: Any, _error: ValidationError) -> str:
+    return f"is {instance!r}: choose one of {', '.join(map(str, limit))}"
+
+
+def _forbidden_together(instance: Any, limit: Any, _error: ValidationError) -> str:
+    keys = limit.get("required", []) if isinstance(limit, Mapping) else []
+    if len(keys) == 1:
+        return f"has key '{keys[0]}', which does not go with its other values: remove it"
+    if keys:
+        return f"has the keys {' and '.join(keys)}, which exclude each other: remove one"
+    return f"is {instance!r}, which is kept for something else: choose another"
+
+
+def _other(_instance: Any, _limit: Any, error: ValidationError) -> str:
+    return f"does not fit: {error.message}"
+
+
+_DESCRIPTIONS: Mapping[str, Callable[[Any, Any, ValidationError], str]] = {
+    "additionalProperties": _unknown_key,
+    "required": _missing_key,
+    "type": _wrong_type,
+    "enum": _no_choice,
+    "not": _forbidden_together,
+}

@@ -17,12 +17,14 @@ LAYOUT = Layout.of(
 WritePredictions = Callable[..., Path]
 
 
-def values_of(rows: int, seed: int = 1) -> dict[str, np.ndarray[Any, Any]]:
-    random = np.random.default_rng(seed)
+@pytest.fixture
+def values() -> dict[str, np.ndarray[Any, Any]]:
+    """Values of 300 rows of `LAYOUT`."""
+    random = np.random.default_rng(1)
     return {
-        "pt": random.exponential(30.0, rows).astype(np.float32),
-        "scores": random.normal(size=(rows, 3)),
-        "label": random.integers(0, 5, rows).astype(np.int32),
+        "pt": random.exponential(30.0, 300).astype(np.float32),
+        "scores": random.normal(size=(300, 3)),
+        "label": random.integers(0, 5, 300).astype(np.int32),
     }
 
 

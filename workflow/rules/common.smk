@@ -1,3 +1,4 @@
+import os
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -6,7 +7,8 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 from soaflow.config import Config
-from soaflow.errors import SoaflowError
+from soaflow.errors import DeviceError, SoaflowError
+from soaflow.infer.devices import require_device
 from soaflow.provenance import class_module, code_digest
 
 
@@ -25,6 +27,9 @@ def one_of(names):
 
 
 settings = read_settings()
+
+# TorchScript orders what it scripts by Python's string hashes; jobs inherit the setting.
+os.environ.setdefault("PYTHONHASHSEED", "0")
 
 
 wildcard_constraints:
@@ -65,11 +70,152 @@ def event_files(dataset):
     )
 
 
-def run_files(pattern, *, reference):
-    """The pattern filled with every inference job, those of the reference or the others."""
+def run_files(pattern, *, reference, model=None):
+    """The pattern filled with every inference job, of the reference or the others, or of one model."""
     return [
-        pattern.format(
-            dataset=run.dataset, shard=run.shard, model=run.model, variant=run.variant
-        )
+        pattern.format(**asdict(run))
         for run in settings.runs(reference=reference)
+        if model in (None, run.model)
     ]
+
+
+def dataset_entry(wildcards):
+    return config["datasets"][wildcards.dataset]
+
+
+def source_files(wildcards):
+    """Files that the dataset is read from; none for a generated one."""
+    return dataset_entry(wildcards).get("files", [])
+
+
+TRAINED = [name for name, model in settings.models.items() if model.training]
+NOT_TRAINED = [name for name in settings.models if name not in TRAINED]
+
+
+def training_events(wildcards):
+    return event_files(model_of(wildcards).training_dataset)
+
+
+def training_entry(wildcards):
+    return config["models"][wildcards.model]["training"]
+
+
+def given_weights(wildcards):
+    """The state dict that the configuration names, if it does."""
+    weights = model_of(wildcards).weights
+    return [] if weights is None else [weights]
+
+
+def jit_mode(wildcards):
+    return model_of(wildcards).jit
+
+
+CPU_VARIANTS = ["reference"] + [
+    name for name, variant in settings.variants.items() if variant.device == "cpu"
+]
+GPU_VARIANTS = [name for name in settings.variants if name not in CPU_VARIANTS]
+
+
+def require_here(variant):
+    """Refuse a variant whose device this machine lacks, unless the job runs on another machine."""
+    if workflow.local_exec:
+        try:
+            require_device(variant.device, asked_by=f"variant '{variant.name}'")
+        except DeviceError as error:
+            raise WorkflowError(str(error)) from error
+
+
+def model_files(wildcards):
+    """What the variant loads: the weights, or an artifact with its passport."""
+    variant = settings.variant(wildcards.variant)
+    require_here(variant)
+    if variant.backend == "eager":
+        return {"weights": f"results/weights/{wildcards.model}.pt"}
+    stem = f"results/artifacts/{wildcards.model}.{variant.dtype}"
+    artifact = (
+        f"{stem}.pt" if variant.backend == "jit" else f"{stem}.{variant.target}.pt2"
+    )
+    return {"artifact": artifact, "passport": f"{artifact}.json"}
+
+
+def variant_entry(wildcards):
+    return asdict(settings.variant(wildcards.variant))
+
+
+def output_tolerances(wildcards):
+    """The tolerance of every output item, for the dtype that the variant computes in."""
+    tolerances = settings.item_tolerances(wildcards.model, wildcards.variant)
+    return {item: asdict(tolerance) for item, tolerance in tolerances.items()}
+
+
+def trained_targets():
+    """Model and output of every training target, for which there is a physics plot."""
+    return [
+        (name, target.output)
+        for name, model in settings.models.items()
+        if model.training
+        for target in model.training.targets
+    ]
+
+
+def learning_curves():
+    return expand("results/report/learning_curves/{model}.svg", model=TRAINED)
+
+
+def physics_plots():
+    return [
+        f"results/report/physics/{model}.{output}.svg"
+        for model, output in trained_targets()
+    ]
+
+
+def difference_plots():
+    return expand("results/report/differences/{model}.svg", model=settings.models)
+
+
+def target_entry(wildcards):
+    """The training target whose output the plot shows, as the configuration says it."""
+    targets = training_entry(wildcards)["targets"]
+    return next(target for target in targets if target["output"] == wildcards.tensor)
+
+
+def validation_fraction(wildcards):
+    return model_of(wildcards).training.validation_fraction
+
+
+def reference_predictions(wildcards):
+    dataset = model_of(wildcards).training_dataset
+    return expand(
+        "results/predictions/{dataset}/{shard}/{model}.reference.h5",
+        dataset=dataset,
+        shard=range(settings.datasets[dataset].shards),
+        model=wildcards.model,
+    )
+
+
+def target_prediction_item(wildcards):
+    """The item of the predictions file that the target's output fills."""
+    outputs = model_of(wildcards).signature.outputs
+    return next(
+        output.items[0] for output in outputs if output.name == wildcards.tensor
+    )
+
+
+def model_verdicts(wildcards):
+    return run_files(
+        "results/verdicts/{dataset}/{shard}/{model}.{variant}.json",
+        reference=False,
+        model=wildcards.model,
+    )
+
+
+def model_proofs(wildcards):
+    return run_files(
+        "results/predictions/{dataset}/{shard}/{model}.{variant}.proof.json",
+        reference=False,
+        model=wildcards.model,
+    )
+
+
+def performance_plots():
+    return expand("results/report/performance/{model}.svg", model=settings.models)

@@ -1,9 +1,3 @@
-def output_tolerances(wildcards):
-    """The tolerance of every output item, for the dtype that the variant computes in."""
-    tolerances = settings.item_tolerances(wildcards.model, wildcards.variant)
-    return {item: asdict(tolerance) for item, tolerance in tolerances.items()}
-
-
 rule compare:
     """Compare a variant's outputs with the reference's and judge the differences."""
     input:
@@ -17,6 +11,8 @@ rule compare:
         "results/benchmarks/compare/{dataset}/{shard}/{model}.{variant}.tsv"
     wildcard_constraints:
         variant=one_of(settings.variants),
+    conda:
+        "../envs/soaflow.yaml"
     threads: 1
     resources:
         mem="500MB",
@@ -41,6 +37,8 @@ rule summarize_verdicts:
         "results/logs/verdicts/summary.log",
     benchmark:
         "results/benchmarks/verdicts/summary.tsv"
+    conda:
+        "../envs/soaflow.yaml"
     threads: 1
     resources:
         mem="500MB",
@@ -62,6 +60,8 @@ rule require_verdicts:
         "results/logs/verdicts/passed.log",
     benchmark:
         "results/benchmarks/verdicts/passed.tsv"
+    conda:
+        "../envs/soaflow.yaml"
     threads: 1
     resources:
         mem="500MB",

@@ -1,12 +1,3 @@
-def dataset_entry(wildcards):
-    return config["datasets"][wildcards.dataset]
-
-
-def source_files(wildcards):
-    """Files that the dataset is read from; none for a generated one."""
-    return dataset_entry(wildcards).get("files", [])
-
-
 rule write_events:
     """Generate or read one shard of a dataset."""
     input:
@@ -17,6 +8,8 @@ rule write_events:
         "results/logs/events/{dataset}/{shard}.log",
     benchmark:
         "results/benchmarks/events/{dataset}/{shard}.tsv"
+    conda:
+        "../envs/soaflow.yaml"
     threads: 1
     resources:
         mem="1GB",

@@ -1,7 +1,3 @@
-def jit_mode(wildcards):
-    return model_of(wildcards).jit
-
-
 rule export_program:
     """Export the torch.export program, from which every AOT artifact of the model is built."""
     input:
@@ -13,6 +9,8 @@ rule export_program:
         "results/logs/programs/{model}.{dtype}.log",
     benchmark:
         "results/benchmarks/programs/{model}.{dtype}.tsv"
+    conda:
+        "../envs/soaflow.yaml"
     threads: 1
     resources:
         mem="2GB",
@@ -37,6 +35,8 @@ rule export_jit:
         "results/logs/jit/{model}.{dtype}.log",
     benchmark:
         "results/benchmarks/jit/{model}.{dtype}.tsv"
+    conda:
+        "../envs/soaflow.yaml"
     threads: 1
     resources:
         mem="2GB",
@@ -63,6 +63,8 @@ rule export_aot:
         "results/logs/aot/{model}.{dtype}.{target}.log",
     benchmark:
         "results/benchmarks/aot/{model}.{dtype}.{target}.tsv"
+    conda:
+        "../envs/soaflow.yaml"
     threads: 1
     resources:
         mem="3GB",

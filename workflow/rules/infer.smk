@@ -1,25 +1,3 @@
-CPU_VARIANTS = ["reference"] + [
-    name for name, variant in settings.variants.items() if variant.device == "cpu"
-]
-GPU_VARIANTS = [name for name in settings.variants if name not in CPU_VARIANTS]
-
-
-def model_files(wildcards):
-    """What the variant loads: the weights, or an artifact with its passport."""
-    variant = settings.variant(wildcards.variant)
-    if variant.backend == "eager":
-        return {"weights": f"results/weights/{wildcards.model}.pt"}
-    stem = f"results/artifacts/{wildcards.model}.{variant.dtype}"
-    artifact = (
-        f"{stem}.pt" if variant.backend == "jit" else f"{stem}.{variant.target}.pt2"
-    )
-    return {"artifact": artifact, "passport": f"{artifact}.json"}
-
-
-def variant_entry(wildcards):
-    return asdict(settings.variant(wildcards.variant))
-
-
 rule infer:
     """Run a model in one variant on one shard, single-threaded and without copying its input."""
     input:
@@ -34,6 +12,8 @@ rule infer:
         "results/benchmarks/infer/{dataset}/{shard}/{model}.{variant}.tsv"
     wildcard_constraints:
         variant=one_of(CPU_VARIANTS),
+    conda:
+        "../envs/soaflow.yaml"
     threads: 1
     resources:
         mem="2GB",
@@ -42,7 +22,7 @@ rule infer:
         model=model_class,
         signature=model_signature,
         variant=variant_entry,
-        code=code_digest("soaflow.infer.job", "soaflow.models.loading"),
+        code=code_digest("soaflow.infer.job", "soaflow.infer.loading"),
         model_code=model_code,
     script:
         "../scripts/infer.py"

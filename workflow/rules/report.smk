@@ -1,58 +1,3 @@
-def trained_targets():
-    """Model and output of every training target, for which there is a physics plot."""
-    return [
-        (name, target.output)
-        for name, model in settings.models.items()
-        if model.training
-        for target in model.training.targets
-    ]
-
-
-def learning_curves():
-    return expand("results/report/learning_curves/{model}.svg", model=TRAINED)
-
-
-def physics_plots():
-    return [
-        f"results/report/physics/{model}.{output}.svg"
-        for model, output in trained_targets()
-    ]
-
-
-def difference_plots():
-    return expand("results/report/differences/{model}.svg", model=settings.models)
-
-
-def target_entry(wildcards):
-    """The training target whose output the plot shows, as the configuration says it."""
-    targets = training_entry(wildcards)["targets"]
-    return next(target for target in targets if target["output"] == wildcards.tensor)
-
-
-def validation_fraction(wildcards):
-    return model_of(wildcards).training.validation_fraction
-
-
-def reference_predictions(wildcards):
-    dataset = model_of(wildcards).training_dataset
-    return expand(
-        "results/predictions/{dataset}/{shard}/{model}.reference.h5",
-        dataset=dataset,
-        shard=range(settings.datasets[dataset].shards),
-        model=wildcards.model,
-    )
-
-
-def model_verdicts(wildcards):
-    return [
-        file
-        for file in run_files(
-            "results/verdicts/{dataset}/{shard}/{model}.{variant}.json", reference=False
-        )
-        if Path(file).name.startswith(f"{wildcards.model}.")
-    ]
-
-
 rule plot_learning_curve:
     """Training and validation loss over the epochs."""
     input:
@@ -68,6 +13,8 @@ rule plot_learning_curve:
         "results/logs/report/learning_curves/{model}.log",
     benchmark:
         "results/benchmarks/report/learning_curves/{model}.tsv"
+    conda:
+        "../envs/soaflow.yaml"
     threads: 1
     resources:
         mem="500MB",
@@ -95,12 +42,15 @@ rule plot_physics:
         "results/logs/report/physics/{model}.{tensor}.log",
     benchmark:
         "results/benchmarks/report/physics/{model}.{tensor}.tsv"
+    conda:
+        "../envs/soaflow.yaml"
     threads: 1
     resources:
         mem="1GB",
         runtime="30m",
     params:
         target=target_entry,
+        item=target_prediction_item,
         validation_fraction=validation_fraction,
         code=code_digest("soaflow.report.physics"),
     script:
@@ -122,6 +72,8 @@ rule plot_differences:
         "results/logs/report/differences/{model}.log",
     benchmark:
         "results/benchmarks/report/differences/{model}.tsv"
+    conda:
+        "../envs/soaflow.yaml"
     threads: 1
     resources:
         mem="500MB",
@@ -133,23 +85,23 @@ rule plot_differences:
 
 
 rule plot_performance:
-    """Throughput, memory and start-up of every variant."""
+    """Throughput, memory and start-up of every variant of a model."""
     input:
-        proofs=run_files(
-            "results/predictions/{dataset}/{shard}/{model}.{variant}.proof.json",
-            reference=False,
-        ),
+        proofs=model_proofs,
     output:
         plot=report(
-            "results/report/performance.svg",
+            "results/report/performance/{model}.svg",
             caption="../report/performance.rst",
             category="Performance",
-            labels={"model": "all", "figure": "throughput and memory"},
+            labels={"model": "{model}", "figure": "throughput and memory"},
         ),
+        figures="results/report/performance/{model}.json",
     log:
-        "results/logs/report/performance.log",
+        "results/logs/report/performance/{model}.log",
     benchmark:
-        "results/benchmarks/report/performance.tsv"
+        "results/benchmarks/report/performance/{model}.tsv"
+    conda:
+        "../envs/soaflow.yaml"
     threads: 1
     resources:
         mem="500MB",
@@ -174,10 +126,18 @@ rule write_verdict_table:
             category="Comparison",
             labels={"model": "all", "figure": "verdict table"},
         ),
+        matrix=report(
+            "results/report/verdicts.svg",
+            caption="../report/verdicts.rst",
+            category="Comparison",
+            labels={"model": "all", "figure": "verdict overview"},
+        ),
     log:
         "results/logs/report/verdicts.log",
     benchmark:
         "results/benchmarks/report/verdicts.tsv"
+    conda:
+        "../envs/soaflow.yaml"
     threads: 1
     resources:
         mem="500MB",
@@ -201,6 +161,8 @@ rule plot_pipeline:
         "results/logs/report/pipeline.log",
     benchmark:
         "results/benchmarks/report/pipeline.tsv"
+    conda:
+        "../envs/soaflow.yaml"
     threads: 1
     resources:
         mem="500MB",

@@ -1,21 +1,3 @@
-TRAINED = [name for name, model in settings.models.items() if model.training]
-NOT_TRAINED = [name for name in settings.models if name not in TRAINED]
-
-
-def training_events(wildcards):
-    return event_files(model_of(wildcards).training_dataset)
-
-
-def training_entry(wildcards):
-    return config["models"][wildcards.model]["training"]
-
-
-def given_weights(wildcards):
-    """The state dict that the configuration names, if it does."""
-    weights = model_of(wildcards).weights
-    return [] if weights is None else [weights]
-
-
 rule train:
     """Train a model on one thread, bit for bit reproducibly."""
     input:
@@ -29,6 +11,8 @@ rule train:
         "results/benchmarks/train/{model}.tsv"
     wildcard_constraints:
         model=one_of(TRAINED),
+    conda:
+        "../envs/soaflow.yaml"
     threads: 1
     resources:
         mem="2GB",
@@ -55,6 +39,8 @@ rule take_weights:
         "results/benchmarks/weights/{model}.tsv"
     wildcard_constraints:
         model=one_of(NOT_TRAINED),
+    conda:
+        "../envs/soaflow.yaml"
     threads: 1
     resources:
         mem="1GB",

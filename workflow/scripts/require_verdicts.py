@@ -9,10 +9,15 @@ if TYPE_CHECKING:
 
     snakemake: Snakemake
 
-with job_log(snakemake.log[0]):
-    from soaflow.compare.summary import require_passed
+with job_log(snakemake.log[0]) as screen:
+    from soaflow.compare.summary import failures
     from soaflow.compare.verdict import read_verdict
     from soaflow.files import write_text
 
-    sentence = require_passed(map(read_verdict, snakemake.input.verdicts))
-    write_text(snakemake.output.passed, sentence + "\n")
+    verdicts = [read_verdict(path) for path in snakemake.input.verdicts]
+    if failed := failures(verdicts):
+        print(*failed, sep="\n")
+        print(*failed, sep="\n", file=screen)
+        raise SystemExit(1)
+    outputs = sum(len(verdict.outputs) for verdict in verdicts)
+    write_text(snakemake.output.passed, f"{outputs} of {outputs} outputs passed.\n")

@@ -19,6 +19,7 @@ import numpy as np
 
 from soaflow.compare.differences import Differences, differences
 from soaflow.compare.envelope import holds, minimum_absolute, minimum_relative
+from soaflow.compare.histogram import EDGES
 from soaflow.compare.records import from_json, to_json
 from soaflow.compare.tolerances import Tolerance
 from soaflow.errors import ConfigError, StorageError
@@ -156,8 +157,9 @@ def judge_again(verdict: Verdict, tolerances: Tolerance | Mapping[str, Tolerance
 def write_verdict(path: Path | str, verdict: Verdict) -> None:
     """Write a verdict as JSON.
 
-    Beside the fields of `Verdict` stand `schema_version`, `passed`, and each output's `passed`,
-    `minimum_absolute` and `minimum_relative` (null when no tolerance would pass).
+    Beside the fields of `Verdict` stand `schema_version`, `passed`, the `histogram_edges` (log10 of the
+    difference), and each output's `passed`, `minimum_absolute` and `minimum_relative` (null when no
+    tolerance would pass).
     """
     write_json(path, _to_mapping(verdict))
 
@@ -178,6 +180,7 @@ def read_verdict(path: Path | str) -> Verdict:
 
 
 _IDENTITY = ("dataset", "shard", "model", "variant")
+_ADDED = ("schema_version", "passed", "histogram_edges")
 _DERIVED = ("passed", "minimum_absolute", "minimum_relative")
 
 
@@ -185,14 +188,15 @@ def _to_mapping(verdict: Verdict) -> dict[str, Any]:
     mapping = to_json(verdict)
     for output, entry in zip(verdict.outputs, mapping["outputs"], strict=True):
         entry |= {key: getattr(output, key) for key in _DERIVED}
-    return {**mapping, "schema_version": SCHEMA_VERSION, "passed": verdict.passed}
+    mapping |= {"schema_version": SCHEMA_VERSION, "passed": verdict.passed}
+    return {**mapping, "histogram_edges": EDGES.tolist()}
 
 
 def _from_mapping(read: Any) -> Verdict:
     if not isinstance(read, dict) or read.get("schema_version") != SCHEMA_VERSION:
         version = read.get("schema_version") if isinstance(read, dict) else None
         raise ValueError(f"schema_version is {version!r}, and this soaflow reads {SCHEMA_VERSION}")
-    fields = {key: value for key, value in read.items() if key not in ("schema_version", "passed")}
+    fields = {key: value for key, value in read.items() if key not in _ADDED}
     if isinstance(fields.get("outputs"), list):
         fields["outputs"] = [
             {key: value for key, value in entry.items() if key not in _DERIVED}
@@ -204,7 +208,9 @@ def _from_mapping(read: Any) -> Verdict:
     if any(output.differences.rows != verdict.rows for output in verdict.outputs):
         raise ValueError("an output has another number of rows than the verdict")
     if _to_mapping(verdict) != read:
-        raise ValueError("passed, minimum_absolute or minimum_relative contradict the figures")
+        raise ValueError(
+            "passed, minimum_absolute or minimum_relative contradict the figures, or edges differ"
+        )
     return verdict
 
 

@@ -10,19 +10,16 @@ models can be checked against it when the workflow is planned. This module impor
 ('number', 'tracks_count', 'hits_count')
 """
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from soaflow.errors import ConfigError, LayoutError
+from soaflow.events.branches import EVENT_ITEM, NanoaodCollection, check_collection, collection_from_mapping
 from soaflow.soa.layout import DEFAULT_ALIGNMENT, Item, ItemKind, Layout
 
 EVENTS_COLLECTION = "events"
 """The collection with one row an event, which every file of events has."""
-
-EVENT_ITEM = "event"
-"""The last column of the jagged collections: row of the event in the same file, int32."""
 
 MOST_EVENTS_A_SHARD = 2**31 - 1
 """What an int32 `event` item can point to."""
@@ -137,74 +134,6 @@ class ToyDataset:
 
 
 @dataclass(frozen=True, slots=True)
-class BranchItem:
-    """An item that a jagged branch fills.
-
-    Parameters
-    ----------
-    item
-        Name, dtype and unit.
-    branch
-        Name of the branch. Without `index` it has one value a row.
-    index
-        Name of a branch with one integer a row, which picks the row's value from `branch` in the same
-        event; empty if there is none.
-    missing
-        Value where the index is below 0; None exactly when there is no index.
-    """
-
-    item: Item
-    branch: str
-    index: str = ""
-    missing: float | None = None
-
-    @property
-    def row_branch(self) -> str:
-        """The branch that has one value a row of the collection."""
-        return self.index or self.branch
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """A condition that rows of a collection must meet: `minimum <= item <= maximum`.
-
-    Parameters
-    ----------
-    item
-        Name of an item of the collection.
-    minimum, maximum
-        The bounds, themselves accepted; None where there is no bound. NaN meets no condition.
-    """
-
-    item: str
-    minimum: float | None = None
-    maximum: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NanoaodCollection:
-    """One jagged collection of a ROOT file, flattened.
-
-    Parameters
-    ----------
-    name
-        Of the collection.
-    items
-        In the order of the layout, which ends with the item `event`.
-    selection
-        All of these must be met by a row that is kept.
-    """
-
-    name: str
-    items: tuple[BranchItem, ...]
-    selection: tuple[Cut, ...] = ()
-
-    def item(self, name: str) -> BranchItem:
-        """Return the item of that name, which must be there."""
-        return next(item for item in self.items if item.item.name == name)
-
-
-@dataclass(frozen=True, slots=True)
 class NanoaodDataset:
     """Events of ROOT files in the NanoAOD format.
 
@@ -250,7 +179,7 @@ class NanoaodDataset:
         for collection in self.collections:
             if collection.name == EVENTS_COLLECTION:
                 raise ConfigError("collections.events is made by soaflow: choose another name")
-            _check_collection(f"collections.{collection.name}", collection)
+            check_collection(f"collections.{collection.name}", collection)
         _check_layouts(self)
 
     def layouts(self) -> dict[str, Layout]:
@@ -299,29 +228,12 @@ def dataset_from_mapping(
             origin=entry["origin"],
             tree=entry.get("tree", "Events"),
             collections=tuple(
-                _collection_from_mapping(f"collections.{collection}", collection, members)
+                collection_from_mapping(f"collections.{collection}", collection, members)
                 for collection, members in entry["collections"].items()
             ),
             alignment=alignment,
         )
     raise ConfigError(f"source is {entry['source']!r}: choose toy or nanoaod")
-
-
-def _collection_from_mapping(key: str, name: str, entry: Mapping[str, Any]) -> NanoaodCollection:
-    try:
-        items = tuple(
-            BranchItem(
-                Item(item["name"], item["dtype"], unit=item.get("unit", "")),
-                item["branch"],
-                item.get("index", ""),
-                item.get("missing"),
-            )
-            for item in entry["items"]
-        )
-    except LayoutError as error:
-        raise ConfigError(f"{key}.items: {error}") from error
-    cuts = (Cut(cut["item"], cut.get("minimum"), cut.get("maximum")) for cut in entry.get("selection", ()))
-    return NanoaodCollection(name, items, tuple(cuts))
 
 
 def _count_items(collections: tuple[str, ...] | list[str]) -> list[Item]:
@@ -338,54 +250,3 @@ def _check_layouts(dataset: Dataset) -> None:
         dataset.layouts()
     except LayoutError as error:
         raise ConfigError(str(error)) from error
-
-
-def _check_collection(key: str, collection: NanoaodCollection) -> None:
-    names = [member.item.name for member in collection.items]
-    if not names:
-        raise ConfigError(f"{key}.items is empty: give at least one item")
-    if EVENT_ITEM in names:
-        raise ConfigError(f"{key}.items has 'event', which soaflow adds itself: choose another name")
-    for member in collection.items:
-        _check_missing(f"{key}.items", member)
-    for cut in collection.selection:
-        if cut.item not in names:
-            raise ConfigError(
-                f"{key}.selection names item '{cut.item}', which is not in the collection: "
-                f"choose from {', '.join(names)}"
-            )
-        if cut.minimum is None and cut.maximum is None:
-            raise ConfigError(f"{key}.selection of '{cut.item}' has no bound: give minimum, maximum or both")
-        if cut.minimum is not None and cut.maximum is not None and cut.minimum > cut.maximum:
-            raise ConfigError(f"{key}.selection of '{cut.item}' has a minimum above its maximum")
-
-
-_STRUCT_CODES: Mapping[str, str] = {
-    "int8": "b",
-    "uint8": "B",
-    "int16": "h",
-    "uint16": "H",
-    "int32": "i",
-    "uint32": "I",
-    "int64": "q",
-    "uint64": "Q",
-    "float32": "f",
-    "float64": "d",
-}
-
-
-def _check_missing(key: str, member: BranchItem) -> None:
-    label = f"{key}: item '{member.item.name}'"
-    if bool(member.index) != (member.missing is not None):
-        raise ConfigError(f"{label} has only one of the keys index and missing: give both or neither")
-    if member.missing is None:
-        return
-    whole = float(member.missing).is_integer()
-    value = int(member.missing) if whole and "float" not in member.item.dtype else member.missing
-    try:
-        fits = value in (0, 1) if member.item.dtype == "bool" else True
-        struct.pack(_STRUCT_CODES.get(member.item.dtype, "?"), value)
-    except (struct.error, OverflowError):
-        fits = False
-    if not fits:
-        raise ConfigError(f"{label} has missing {member.missing}, which {member.item.dtype} cannot hold")

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from soaflow.events.plan import Columns
+
 CELLS = 9
 """Cells along each side of an image."""
 
@@ -91,7 +93,7 @@ _DEPTHS = np.array([shape.depth for shape in SHOWER_SHAPES], dtype=np.float32)
 _CELL_CENTRES = np.arange(CELLS, dtype=np.float32) - np.float32((CELLS - 1) / 2)
 
 
-def make_images(generator: np.random.Generator, rows: int) -> dict[str, npt.NDArray[np.generic]]:
+def make_images(generator: np.random.Generator, rows: int) -> Columns:
     """Generate images.
 
     Parameters
@@ -129,7 +131,8 @@ def _transverse_profile(
     along_rows = _core_profile(centre[0][:, None] + distance * np.sin(angle), _WIDTHS[image_class, 0])
     along_columns = _core_profile(centre[1][:, None] + distance * np.cos(angle), _WIDTHS[image_class, 1])
     along_rows *= _CORE_SHARES[image_class][:, :, None]
-    return np.matmul(along_rows.transpose(0, 2, 1), along_columns)
+    shares: npt.NDArray[np.float32] = np.matmul(along_rows.transpose(0, 2, 1), along_columns)
+    return shares
 
 
 def _core_profile(
@@ -137,13 +140,13 @@ def _core_profile(
 ) -> npt.NDArray[np.float32]:
     """Return normalised Gaussians of positions `[n, cores]` over the cells, float32 `[n, cores, 9]`."""
     distance = (_CELL_CENTRES - position[:, :, None]) / width[:, None, None]
-    profile = np.exp(np.float32(-0.5) * distance**2)
+    profile: npt.NDArray[np.float32] = np.exp(np.float32(-0.5) * distance**2)
     profile /= profile.sum(axis=2, keepdims=True)
     return profile
 
 
 def _measure(generator: np.random.Generator, energy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    sigma = np.sqrt(np.float32(SAMPLING_TERM**2) * energy + np.float32(NOISE**2))
+    sigma: npt.NDArray[np.float32] = np.sqrt(np.float32(SAMPLING_TERM**2) * energy + np.float32(NOISE**2))
     sigma *= generator.standard_normal(energy.shape, dtype=np.float32)
     sigma += energy
     return sigma

@@ -16,6 +16,8 @@ True
 import numpy as np
 import numpy.typing as npt
 
+from soaflow.events.plan import Columns
+
 MEAN_PARTICLES = 10.0
 """Mean of the Poisson distribution of particles in an event."""
 
@@ -52,7 +54,7 @@ _SPECTRUM_EXPONENTS = np.array([1 / (power - 1) for power in SPECTRUM_POWERS], d
 _ETA_POWERS = np.array(ETA_POWERS, dtype=np.float32)
 
 
-def make_particles(generator: np.random.Generator, rows: int) -> dict[str, npt.NDArray[np.generic]]:
+def make_particles(generator: np.random.Generator, rows: int) -> Columns:
     """Generate particles.
 
     Parameters
@@ -98,7 +100,8 @@ def calorimeter_resolution(pt: npt.NDArray[np.float32]) -> npt.NDArray[np.float3
     """Return the relative resolution at a true pt in GeV."""
     relative = np.float32(STOCHASTIC_TERM**2) / pt
     relative += np.float32(CONSTANT_TERM**2)
-    return np.sqrt(relative, out=relative)
+    np.sqrt(relative, out=relative)
+    return relative
 
 
 def _measure(generator: np.random.Generator, gen_pt: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -16,10 +16,10 @@ import numpy.typing as npt
 from soaflow.soa.layout import Placement
 from soaflow.soa.storage import Attribute
 
-Columns = Mapping[str, npt.NDArray[Any]]
+Columns = dict[str, npt.NDArray[Any]]
 """Values by item, each with the rows as its first dimension."""
 
-Chunk = Mapping[str, Columns]
+Chunk = dict[str, Columns]
 """The next rows of each collection."""
 
 

@@ -64,8 +64,8 @@ def _planned(dataset: Dataset, shard: int) -> AbstractContextManager[ShardPlan]:
 
 
 def _write(plan: ShardPlan, writer: CollectionWriter) -> None:
-    for collection, values in plan.scalars.items():
-        for item, value in values.items():
+    for collection, scalars in plan.scalars.items():
+        for item, value in scalars.items():
             writer.write(collection, item, value)
     written = dict.fromkeys(plan.placements, 0)
     for chunk in plan.chunks:

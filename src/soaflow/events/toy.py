@@ -22,8 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from soaflow.events import images, particles, tracks
-from soaflow.events.datasets import EVENT_ITEM, EVENTS_COLLECTION, ToyDataset
-from soaflow.events.plan import Chunk, ShardPlan, shard_range
+from soaflow.events.branches import EVENT_ITEM
+from soaflow.events.datasets import EVENTS_COLLECTION, ToyDataset
+from soaflow.events.plan import Chunk, Columns, ShardPlan, shard_range
 from soaflow.events.streams import BLOCK_EVENTS, BlockPart, Stream, blocks, generator
 
 _MULTIPLICITIES: Mapping[str, tuple[Stream, float]] = {
@@ -31,8 +32,6 @@ _MULTIPLICITIES: Mapping[str, tuple[Stream, float]] = {
     "images": (Stream.IMAGE_MULTIPLICITY, images.MEAN_IMAGES),
     "tracks": (Stream.TRACK_MULTIPLICITY, tracks.MEAN_TRACKS),
 }
-
-Arrays = dict[str, npt.NDArray[np.generic]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class _Block:
         stream, mean = _MULTIPLICITIES[collection]
         return self.stream(stream).poisson(mean, BLOCK_EVENTS)
 
-    def rows(self, collection: str) -> Arrays:
+    def rows(self, collection: str) -> Columns:
         """All items of all rows, but for `event`."""
         if collection == "particles":
             return particles.make_particles(self.stream(Stream.PARTICLES), int(self.counts(collection).sum()))
@@ -120,7 +119,7 @@ def _chunk(dataset: ToyDataset, part: BlockPart, events_before: int, tracks_befo
     """Generate a part of a block; the two numbers say what the file holds before it."""
     block = _Block(dataset.seed, part.block)
     number = np.arange(part.first_event, part.first_event + part.events, dtype=np.int64)
-    chunk: dict[str, Arrays] = {EVENTS_COLLECTION: {"number": number}}
+    chunk: Chunk = {EVENTS_COLLECTION: {"number": number}}
     event = np.arange(events_before, events_before + part.events, dtype=np.int32)
     for collection in dataset.collections:
         counts = block.counts(collection)

@@ -18,6 +18,8 @@ each layer detects it with the same probability, so the number of hits is known 
 import numpy as np
 import numpy.typing as npt
 
+from soaflow.events.plan import Columns
+
 MEAN_TRACKS = 4.0
 """Mean of the Poisson distribution of tracks in an event."""
 
@@ -69,7 +71,7 @@ def helix_radius(pt: npt.NDArray[np.float32] | np.float32) -> npt.NDArray[np.flo
     return np.asarray(pt * np.float32(_CM_PER_GEV))
 
 
-def make_tracks(generator: np.random.Generator, rows: int) -> dict[str, npt.NDArray[np.generic]]:
+def make_tracks(generator: np.random.Generator, rows: int) -> Columns:
     """Generate tracks.
 
     Parameters
@@ -112,9 +114,9 @@ def detect(generator: np.random.Generator, tracks: int) -> npt.NDArray[np.bool_]
 
 def make_hits(
     generator: np.random.Generator,
-    tracks: dict[str, npt.NDArray[np.generic]],
+    tracks: Columns,
     detected: npt.NDArray[np.bool_],
-) -> dict[str, npt.NDArray[np.generic]]:
+) -> Columns:
     """Place the hits of tracks on the layers.
 
     Parameters
@@ -132,7 +134,7 @@ def make_hits(
         x, y, z float32 `[hits]` in cm; track int64 `[hits]`, the row in `tracks`. Hits are in the order
         of the tracks, and those of a track in the order of the layers.
     """
-    gen_pt, eta, phi = (tracks[name].astype(np.float32, copy=False) for name in ("gen_pt", "eta", "phi"))
+    gen_pt, eta, phi = (tracks[name] for name in ("gen_pt", "eta", "phi"))
     charge = generator.integers(2, size=len(gen_pt), dtype=np.int8).astype(np.float32) * 2 - 1
     track, layer = np.nonzero(detected)
     radius = _RADII[layer]

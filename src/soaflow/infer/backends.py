@@ -11,14 +11,16 @@ the raw loader needs none of it.
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-from soaflow.errors import ArtifactError, ModelError
+from soaflow.errors import ArtifactError
 from soaflow.models.precision import InPrecision
-from soaflow.passport import verify_artifact
+from soaflow.passport import AOT, JIT, Passport, verify_artifact
 from soaflow.soa.contract import check_inputs
 from soaflow.soa.signature import Signature
 
@@ -42,34 +44,30 @@ class Backend:
     ) -> None:
         self.program = program
         self._check = check
-        self._checked_rows: set[tuple[int, ...]] = set()
 
-    def __call__(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def __call__(self, inputs: Sequence[torch.Tensor]) -> list[Any]:
         """Run the model.
 
         Parameters
         ----------
         inputs
-            In the signature's order. Two calls of one job differ in their rows and in nothing else
-            that a contract speaks of, so each number of rows is checked once.
+            In the signature's order.
 
         Returns
         -------
-        list of torch.Tensor
-            In the order the model returns them.
+        list
+            What the model returns, in its order; `soaflow.soa.contract.check_outputs` tells whether that
+            is the tensors it must return.
 
         Raises
         ------
         ContractError
             If the inputs do not hold the artifact's contract.
-        ModelError
-            If the model returns something else than tensors.
         """
-        rows = tuple(tensor.shape[0] for tensor in inputs)
-        if self._check is not None and rows not in self._checked_rows:
+        if self._check is not None:
             self._check(inputs)
-            self._checked_rows.add(rows)
-        return _as_list(self.run(inputs))
+        results = self.run(inputs)
+        return list(results) if isinstance(results, list | tuple) else [results]
 
     def run(self, inputs: Sequence[torch.Tensor]) -> object:
         """Call the program with the inputs."""
@@ -116,11 +114,11 @@ def jit(path: Path | str, signature: Signature, device: str = "cpu") -> Backend:
     ArtifactError
         If the artifact is corrupt, is another than its passport's, or has another signature.
     """
-    check = _verified(path, signature, "jit")
+    check = _verified(path, signature, JIT)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
-            program = torch.jit.load(str(path), map_location=device)
+            program = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise ArtifactError(f"{path} cannot be loaded as TorchScript: export it again") from error
     return Backend(program, check)
@@ -143,11 +141,36 @@ def aot(path: Path | str, signature: Signature, device: str = "cpu") -> Backend:
     ArtifactError
         If the artifact is corrupt, is another than its passport's, or has another signature.
     """
-    check = _verified(path, signature, "aot")
+    check = _verified(path, signature, AOT)
     try:
-        loader = torch._C._aoti.AOTIModelPackageLoader(  # type: ignore[attr-defined]
+        loader = torch._C._aoti.AOTIModelPackageLoader(
             str(path), "model", True, 1, 0 if device == "cuda" else -1
         )
     except RuntimeError as error:
         raise ArtifactError(f"{path} cannot be loaded as an AOTInductor package: export it again") from error
     return AotBackend(loader.run, check)
+
+
+def _verified(path: Path | str, signature: Signature, kind: str) -> Callable[[Sequence[torch.Tensor]], None]:
+    """Verify an artifact, and return the check of its inputs."""
+    passport = verify_artifact(path)
+    if passport.kind != kind:
+        raise ArtifactError(f"{path} is of kind '{passport.kind}', not '{kind}': name a file of that kind")
+    if passport.signature != signature.to_mapping():
+        raise ArtifactError(
+            f"{path} was exported for other inputs or outputs than the job's: see "
+            f"{_differing(passport, signature)}, and export the model again"
+        )
+    return partial(check_inputs, signature)
+
+
+def _differing(passport: Passport, signature: Signature) -> str:
+    mine = signature.to_mapping()
+    for part in ("inputs", "outputs"):
+        theirs = {spec["name"]: spec for spec in passport.signature.get(part, [])}
+        for spec in mine[part]:
+            if theirs.pop(spec["name"], None) != spec:
+                return f"{part} '{spec['name']}'"
+        if theirs:
+            return f"{part} '{next(iter(theirs))}'"
+    return "the output layout and the order of the tensors"

@@ -122,7 +122,8 @@ def page_cache_bytes(address: int, size: int) -> int:
 def touched_bytes(address: int, size: int) -> int:
     """Return how many bytes of a mapped range this process has had mapped in, by whole pages.
 
-    That is what it touched and what the kernel mapped around it at a fault (16 pages by default).
+    That is what it touched and what the kernel mapped around it at a fault: 16 pages by default, or the
+    whole folio of the page cache, of up to 2 MiB.
 
     Parameters
     ----------
@@ -156,4 +157,4 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return all([mallopt(option, _KEPT_BYTES) for option in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD)])
+    return bool(mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES) and mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES))

@@ -231,10 +231,9 @@ def read_proof(path: Path | str) -> Proof:
 def broken_claims(proof: Proof) -> list[str]:
     """Return what the measurement contradicts of the job's claims, a clause each; empty if nothing."""
     found = []
-    if proof.calls_watched != proof.warm_up_calls + proof.batches:
-        found.append(
-            f"{proof.calls_watched} calls reached the model and {proof.warm_up_calls + proof.batches} were made"
-        )
+    calls = proof.warm_up_calls + proof.batches
+    if proof.calls_watched != calls:
+        found.append(f"{proof.calls_watched} calls reached the model, and {calls} were made")
     found += [
         f"{seen.bytes_copied} bytes of input '{seen.name}' were not where its collection's blob is: "
         "something copied them on the way in"
@@ -250,13 +249,11 @@ def broken_claims(proof: Proof) -> list[str]:
 
 def _threads_claim(proof: Proof) -> list[str]:
     if proof.threads_seen > 1:
-        return [
-            f"{proof.threads_seen} threads were seen: set OMP_NUM_THREADS=1 and OPENBLAS_NUM_THREADS=1 before "
-            "Python starts, and build artifacts with one thread"
-        ]
+        remedy = "set OMP_NUM_THREADS=1 and OPENBLAS_NUM_THREADS=1 before Python starts"
+        return [f"{proof.threads_seen} threads were seen ({remedy}, and build artifacts with one thread)"]
     allowed = _OTHER_THREADS_SECONDS + _OTHER_THREADS_FRACTION * proof.wall_seconds
     if proof.other_threads_cpu_seconds > allowed:
-        return [f"threads beside the job's own took {proof.other_threads_cpu_seconds:.3f} s of CPU time"]
+        return [f"other threads than the job's own took {proof.other_threads_cpu_seconds:.3f} s of CPU time"]
     return []
 
 

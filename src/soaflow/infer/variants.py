@@ -76,6 +76,9 @@ class Variant:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise ConfigError(f"variant name {self.name!r} is not an identifier: use letters, digits and _")
+        # Plain strings, as a workflow's parameters may carry, become the members that they name.
+        object.__setattr__(self, "backend", _choice(self.name, "backend", self.backend, Backend))
+        object.__setattr__(self, "device", _choice(self.name, "device", self.device, Device))
         if self.dtype not in COMPUTING_DTYPES:
             raise ConfigError(
                 f"key 'dtype' of variant '{self.name}' is {self.dtype!r}: "
@@ -106,14 +109,9 @@ class Variant:
             raise ConfigError(f"variant '{name}' has unknown key {unknown[0]!r}: use {', '.join(known)}")
         if "backend" not in entry:
             raise ConfigError(f"variant '{name}' has no key 'backend': choose one of {', '.join(Backend)}")
-        backend = _choice(name, "backend", entry["backend"], Backend)
-        if "target" in entry and backend is not Backend.AOT:
-            raise ConfigError(
-                f"variant '{name}' has key 'target', which only backend aot uses: remove it"
-            )
-        rest = {key: value for key, value in entry.items() if key not in ("backend", "device")}
-        device = _choice(name, "device", entry.get("device", Device.CPU), Device)
-        return cls(name=name, backend=backend, device=device, **rest)
+        if "target" in entry and entry["backend"] != Backend.AOT:
+            raise ConfigError(f"variant '{name}' has key 'target', which only backend aot uses: remove it")
+        return cls(name=name, **entry)
 
 
 _Choice = TypeVar("_Choice", bound=StrEnum)

@@ -2,7 +2,7 @@
 
 >>> model = build_model("soaflow.models.simple_net:SimpleNet", {}, seed=1)
 >>> sum(parameter.numel() for parameter in model.parameters())
-37505
+37441
 """
 
 import hashlib

@@ -99,7 +99,7 @@ def make_file(
     ) as file:
         _set_text(file, "soaflow", kind)
         file.attrs["schema_version"] = SCHEMA_VERSION
-        for key, value in attributes.items():
+        for key, value in sorted(attributes.items()):
             _set_attribute(file, f"{ATTRIBUTE_PREFIX}{key}", value)
         for index, (name, placement) in enumerate(placements.items()):
             group = file.create_group(name)

@@ -43,7 +43,7 @@ def repack(source: Path | str, destination: Path | str) -> None:
             for item in placement.layout.items
         ]
         for collection, placement, item in items:
-            checked_dataset(source, file, collection, item, placement)
+            checked_dataset(source, file[collection], collection, item, placement)
         with writing(destination, description.kind, description.placements, description.attributes) as writer:
             for collection, placement, item in items:
                 _copy_item(file[collection][item.name], writer, collection, placement, item)

@@ -198,6 +198,11 @@ def _input_from_config(entry: Mapping[str, Any], layouts: Mapping[str, Layout]) 
     rows = RowRange(entry.get("rows", RowRange.SLICED))
     if rows is RowRange.BATCH_BEGIN:
         return TensorInput(entry["name"], "", BATCH_BEGIN_LAYOUT, BATCH_BEGIN_LAYOUT.names, rows)
+    if missing := {"collection", "items"} - set(entry):
+        raise TensorSpecError(
+            f"input '{entry['name']}' has no key '{min(missing)}': "
+            "only inputs with 'rows: batch_begin' need none"
+        )
     collection = entry["collection"]
     if collection not in layouts:
         raise TensorSpecError(

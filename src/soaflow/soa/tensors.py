@@ -1,7 +1,7 @@
 """Torch tensors that are views of a mapped blob.
 
-The invariant: a tensor made here shares the blob's memory; nothing is copied. The only transfer,
-`to_device`, moves a whole blob once, and views are then made on the device.
+The invariant: a tensor made here shares the blob's memory; nothing is copied. A job for another
+device moves the whole blob once, and the views are then made there.
 """
 
 import torch

@@ -68,13 +68,33 @@ def plan_view(placement: Placement, names: Sequence[str]) -> ViewPlan:
     if first.kind is ItemKind.SCALAR:
         return ViewPlan(first.dtype, (rows, 1), (0, 1), offset)
     stride = placement.stride(first.name)
-    if first.kind is ItemKind.COLUMN:
-        return ViewPlan(first.dtype, (rows, count), (1, stride), offset)
-    block_strides = (stride, stride * first.block_rows)[: len(first.shape)]
+    sizes, planes = inner_planes(first, count)
+    return ViewPlan(first.dtype, (rows, *sizes), (1, *(stride * plane for plane in planes)), offset)
+
+
+def inner_planes(item: Item, count: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return sizes and strides of the dimensions after the rows, the strides counted in planes of S elements.
+
+    Parameters
+    ----------
+    item
+        Of kind column or eigen.
+    count
+        Number of such items in the tensor, K.
+
+    Examples
+    --------
+    >>> inner_planes(Item("pt", "float32"), 3)
+    ((3,), (1,))
+    >>> inner_planes(Item("image", "float32", ItemKind.EIGEN, (9, 8)), 3)
+    ((3, 9, 8), (72, 1, 9))
+    """
+    if item.kind is ItemKind.COLUMN:
+        return (count,), (1,)
+    block_strides = (1, item.block_rows)[: len(item.shape)]
     if count == 1:
-        return ViewPlan(first.dtype, (rows, *first.shape), (1, *block_strides), offset)
-    sizes = (rows, count, *first.shape)
-    return ViewPlan(first.dtype, sizes, (1, stride * first.planes, *block_strides), offset)
+        return item.shape, block_strides
+    return (count, *item.shape), (item.planes, *block_strides)
 
 
 def check_tensor_items(layout: Layout, names: Sequence[str]) -> Item:

@@ -63,11 +63,13 @@ def read_curve(path: Path | str) -> list[Epoch]:
     try:
         with open(path, encoding="utf-8", newline="") as stream:
             heading, *rows = csv.reader(stream, delimiter="\t")
-        if tuple(heading) != COLUMNS:
-            raise ValueError(f"its columns are {', '.join(heading)}")
-        return [
+        epochs = [
             Epoch(int(epoch), float(training), float(validation) if validation else None, best == "1")
             for epoch, training, validation, best in rows
         ]
     except (OSError, ValueError, csv.Error) as error:
         raise StorageError(f"{path} cannot be read as a learning curve: {error}; train again") from error
+    if tuple(heading) != COLUMNS:
+        found = ", ".join(heading) or "none"
+        raise StorageError(f"{path} cannot be read as a learning curve: its columns are {found}; train again")
+    return epochs

@@ -137,7 +137,7 @@ def training_variance(files: Sequence[TrainingFile], target: int) -> float:
     if not count:
         return 1.0
     mean = sum(float(part.sum(dtype=np.float64)) for part in values) / count
-    squares = sum(float(np.square(part - mean, dtype=np.float64).sum()) for part in values)
+    squares = sum(float(np.square(np.subtract(part, mean, dtype=np.float64)).sum()) for part in values)
     return squares / count or 1.0
 
 

@@ -157,7 +157,9 @@ class _Training:
             (file, begin, end)
             for file in self.files
             for begin, end in epoch_ranges(
-                file.training_rows, self.settings.batch_size, int(generator.integers(self.settings.batch_size))
+                file.training_rows,
+                self.settings.batch_size,
+                int(generator.integers(self.settings.batch_size)),
             )
         ]
         total = 0.0
@@ -194,7 +196,8 @@ class _Training:
                 f"{type(self.model).__name__} cannot be called with {shapes}: {reason}; make the model's "
                 "arguments and inputs fit each other"
             ) from error
-        outputs = check_outputs(self.signature, end - begin, outputs)
+        outputs = tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
+        check_outputs(self.signature, end - begin, outputs)
         terms = [loss(outputs, target) for loss, target in zip(self.losses, targets, strict=True)]
         return torch.stack(terms).sum()
 

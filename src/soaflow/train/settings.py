@@ -1,17 +1,10 @@
 """What the configuration says of a model's training.
 
->>> settings = TrainingSettings.from_mapping(
-...     {
-...         "epochs": 5,
-...         "batch_size": 64,
-...         "learning_rate": 0.001,
-...         "targets": [
-...             {"output": "b", "collection": "jets", "item": "flavour", "loss": "binary_cross_entropy", "equals": 5}
-...         ],
-...     }
-... )
->>> settings.targets[0].equals, settings.validation_fraction
-(5, 0.2)
+>>> target = {"output": "b", "collection": "jets", "item": "flavour", "loss": "squared_error"}
+>>> entry = {"epochs": 5, "batch_size": 64, "learning_rate": 0.001, "targets": [target]}
+>>> settings = TrainingSettings.from_mapping(entry)
+>>> settings.targets[0].item, settings.validation_fraction
+('flavour', 0.2)
 """
 
 import math

@@ -1,0 +1,54 @@
+"""`soaflow infer`: run an artifact on an events file."""
+
+import argparse
+import os
+from pathlib import Path
+
+from soaflow.errors import ArtifactError
+from soaflow.infer.variants import NATIVE_TARGET, Backend, Device, Variant
+from soaflow.passport import PROGRAM, Passport, verify_artifact
+from soaflow.threads import SINGLE_THREAD_VARIABLES
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run a job as the workflow does, with the signature and dtype of the artifact's passport."""
+    passport = verify_artifact(arguments.artifact)
+    variant = _variant(arguments, passport)
+    os.environ.update(SINGLE_THREAD_VARIABLES)
+    # NumPy and torch read those variables when they are loaded, which happens here.
+    from soaflow.cli.job import run_artifact  # noqa: PLC0415
+
+    proof = run_artifact(
+        arguments.artifact,
+        passport,
+        variant,
+        events=arguments.events,
+        predictions=arguments.predictions,
+        proof=_proof_path(arguments.predictions),
+    )
+    rate = f" at {proof.rows_per_second:.4g} rows/s" if proof.rows_per_second else ""
+    print(
+        f"{arguments.predictions}: {proof.rows} rows in {proof.batches} batches{rate}, "
+        f"{proof.bytes_copied_in} bytes copied on the way in"
+    )
+    return 0
+
+
+def _variant(arguments: argparse.Namespace, passport: Passport) -> Variant:
+    if passport.kind == PROGRAM:
+        raise ArtifactError(
+            f"{arguments.artifact} is a program, from which artifacts are made: name a JIT (.pt) or "
+            "AOT (.pt2) artifact"
+        )
+    return Variant(
+        name=passport.kind,
+        backend=Backend(passport.kind),
+        target=passport.target or NATIVE_TARGET,
+        device=Device(arguments.device),
+        dtype=passport.dtype,
+        batch_size=arguments.batch_size,
+    )
+
+
+def _proof_path(predictions: Path) -> Path:
+    return predictions.with_name(f"{predictions.name.removesuffix('.h5')}.proof.json")

@@ -1,0 +1,124 @@
+"""`soaflow inspect`: what is in a file, told from its own description.
+
+The invariant: no code of a model is loaded and torch is not imported, whatever the file holds.
+"""
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from soaflow.cli.text import listed, placement_mapping, placement_table, print_json, table
+from soaflow.compare.summary import as_text, failures, summarise
+from soaflow.compare.verdict import read_verdict
+from soaflow.errors import StorageError
+from soaflow.files import read_json
+from soaflow.infer.proof import read_proof
+from soaflow.passport import Passport, verify_artifact
+from soaflow.soa.storage import read_header
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what a file holds, for people or as JSON."""
+    mapping, text = _inspector(arguments.file)(arguments.file)
+    if arguments.json:
+        print_json(mapping)
+    else:
+        print(text, end="")
+    return 0
+
+
+_Told = tuple[dict[str, Any], str]
+"""The same as JSON values and as text."""
+
+
+def _inspector(path: Path) -> Callable[[Path], _Told]:
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(len(_HDF5_SIGNATURE))
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
+    if path.suffix in (".pt", ".pt2"):
+        return _artifact
+    if path.suffix == ".json":
+        return _json
+    if start == _HDF5_SIGNATURE or path.suffix in (".h5", ".hdf5"):
+        return _hdf5
+    raise StorageError(f"{path} is no kind of file that soaflow writes: name a .h5, .pt, .pt2 or .json file")
+
+
+def _hdf5(path: Path) -> _Told:
+    header = read_header(path)
+    collections = header.collections.items()
+    mapping = {
+        "holds": header.kind,
+        "attributes": header.attributes,
+        "collections": {
+            name: {**placement_mapping(stored.placement), "file_offset": stored.file_offset}
+            for name, stored in collections
+        },
+    }
+    parts = [f"{path}: {header.kind}\n{listed(header.attributes)}"]
+    for name, stored in collections:
+        placement = stored.placement
+        parts.append(
+            f"\n{name}: {placement.rows} rows, a blob of {placement.blob_bytes} bytes at byte "
+            f"{stored.file_offset} of the file, alignment {placement.layout.alignment}\n\n"
+            f"{placement_table(placement)}"
+        )
+    return mapping, "".join(parts)
+
+
+def _artifact(path: Path) -> _Told:
+    return _passport(f"{path}, whose SHA-256 is that of its passport", verify_artifact(path))
+
+
+def _passport(label: str, passport: Passport) -> _Told:
+    mapping = {"holds": "passport", **asdict(passport)}
+    summary = {
+        key: value
+        for key in ("kind", "model", "dtype", "target", "size", "sha256")
+        if (value := getattr(passport, key)) != ""
+    }
+    text = [f"{label}\n{listed(summary)}"]
+    for part in ("inputs", "outputs"):
+        tensors = [entry for entry in passport.contract.get(part, []) if isinstance(entry, dict)]
+        columns = ("name", "collection", "dtype", "sizes", "strides")
+        rows = [
+            [
+                _sizes(entry[key]) if isinstance(entry.get(key), list) else entry.get(key, "-") or "-"
+                for key in columns
+            ]
+            for entry in tensors
+        ]
+        text.append(f"\n{part}\n\n{table(columns, rows)}")
+    text += [
+        f"\n{part}\n{listed(values)}"
+        for part in ("origin", "toolchain", "options", "checks")
+        if (values := getattr(passport, part))
+    ]
+    return mapping, "".join(text)
+
+
+def _sizes(values: list[object]) -> str:
+    return f"[{', '.join(map(str, values))}]"
+
+
+def _json(path: Path) -> _Told:
+    entry = read_json(path)
+    keys = set(entry) if isinstance(entry, dict) else set()
+    if "proof_version" in keys:
+        proof = read_proof(path)
+        return {"holds": "proof", **entry}, f"{path}: proof of an inference job\n{listed(proof.to_mapping())}"
+    if "histogram_edges" in keys:
+        verdict = read_verdict(path)
+        sentences = "".join(f"failed: {sentence}\n" for sentence in failures([verdict]))
+        text = f"{path}: verdict\n\n{as_text(summarise([verdict]))}{sentences}"
+        return {"holds": "verdict", **entry}, text
+    if "contract" in keys:
+        return _passport(f"{path}: passport", Passport.from_mapping(entry, path))
+    raise StorageError(f"{path} is JSON but neither a proof, a verdict nor a passport: name one of these")

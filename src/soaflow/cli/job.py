@@ -1,0 +1,56 @@
+"""The job behind `soaflow infer`, apart from it because it loads torch.
+
+The invariant: predictions made here can be compared with the workflow's, as they name the dataset and
+shard of the events file and the model of the passport.
+"""
+
+from pathlib import Path
+
+from soaflow.infer import backends
+from soaflow.infer.job import run_job
+from soaflow.infer.proof import Proof
+from soaflow.infer.variants import Backend, Variant
+from soaflow.passport import Passport
+from soaflow.soa.signature import Signature
+from soaflow.soa.storage import EVENTS, read_header
+
+_OF_THE_EVENTS = ("dataset", "shard")
+
+
+def run_artifact(
+    artifact: Path, passport: Passport, variant: Variant, *, events: Path, predictions: Path, proof: Path
+) -> Proof:
+    """Run an artifact over all rows of an events file.
+
+    Parameters
+    ----------
+    artifact
+        The file.
+    passport
+        Of the artifact: its signature and model.
+    variant
+        Of backend jit or aot.
+    events
+        The file to read.
+    predictions, proof
+        The files to write.
+
+    Raises
+    ------
+    SoaflowError
+        As `soaflow.infer.job.run_job`.
+    """
+    signature = Signature.from_mapping(passport.signature)
+    found = read_header(events, EVENTS).attributes
+    # As texts, which the workflow's wildcards are, so that both write the same bytes.
+    named = {key: str(found[key]) for key in _OF_THE_EVENTS if key in found}
+    load = backends.jit if variant.backend is Backend.JIT else backends.aot
+    return run_job(
+        lambda: load(artifact, signature, variant.device),
+        signature,
+        events,
+        predictions,
+        proof,
+        variant=variant,
+        attributes={**named, "model": passport.model},
+    )

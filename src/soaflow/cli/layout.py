@@ -1,0 +1,40 @@
+"""`soaflow layout`: where the items of a collection lie in its blob."""
+
+import argparse
+import os
+from pathlib import Path
+
+import yaml
+
+from soaflow.cli.text import placement_mapping, placement_table, print_json
+from soaflow.errors import LayoutError
+from soaflow.soa.layout import Layout
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the layout that a file lists, for a number of rows."""
+    placement = _read_layout(arguments.file, arguments.alignment).place(arguments.rows)
+    if arguments.json:
+        print_json(placement_mapping(placement))
+        return 0
+    print(
+        f"{len(placement.layout.items)} items, {placement.rows} rows, alignment "
+        f"{placement.layout.alignment} bytes; offsets in bytes, strides in elements\n"
+    )
+    print(placement_table(placement))
+    print(f"blob: {placement.blob_bytes} bytes")
+    return 0
+
+
+def _read_layout(path: Path, alignment: int) -> Layout:
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LayoutError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise LayoutError(f"{path} is neither YAML nor JSON: {reason}") from error
+    try:
+        return Layout.from_mappings(entries, alignment)
+    except LayoutError as error:
+        raise LayoutError(f"{path}: {error}") from error

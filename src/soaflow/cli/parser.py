@@ -1,0 +1,142 @@
+"""What the command line accepts, with its help; it imports nothing that is slow.
+
+>>> build_parser().parse_args(["repack", "in.h5", "out.h5"]).destination
+PosixPath('out.h5')
+"""
+
+import argparse
+from pathlib import Path
+
+from soaflow import __version__
+
+_DESCRIPTION = """\
+From a PyTorch model and structure-of-arrays event data to proven inference artifacts.
+The workflow runs the whole pipeline (make run); these verbs serve people at a terminal."""
+
+_EPILOG = """\
+examples:
+  soaflow layout particles.yaml --rows 1000
+  soaflow inspect results/events/toy/0.h5
+  soaflow infer results/artifacts/SimpleNet.float32.pt results/events/toy/0.h5 predictions.h5
+  soaflow compare reference.h5 predictions.h5 --absolute 1e-5 --relative 1e-4
+
+exit codes: 0 fine, 1 a verdict failed, 2 bad use or bad input"""
+
+_LAYOUT = """\
+Print each item's offset, bytes and stride in the blob of a collection, and the blob's size, in
+the byte order of CMSSW's SoATemplate."""
+
+_LAYOUT_EPILOG = """\
+FILE is a YAML or JSON list of items, as the configuration lists them:
+  - {name: pt, dtype: float32, unit: GeV}
+  - {name: image, dtype: float32, kind: eigen, shape: [9, 9]}
+  - {name: scale, dtype: float64, kind: scalar}
+
+example:
+  soaflow layout particles.yaml --rows 1000 --alignment 128"""
+
+_INSPECT = """\
+Print what is in an events file, a predictions file, an artifact or program (from the passport
+beside it, after a check of its SHA-256), a proof or a verdict. It never loads a model's code."""
+
+_INSPECT_EPILOG = """\
+examples:
+  soaflow inspect results/events/toy/0.h5
+  soaflow inspect results/artifacts/SimpleNet.float32.native.pt2 --json"""
+
+_REPACK = """\
+Rewrite an events or predictions file that another HDF5 tool has chunked, compressed or moved, so
+that it can be mapped again."""
+
+_REPACK_EPILOG = """\
+example:
+  soaflow repack from_h5repack.h5 events.h5"""
+
+_INFER = """\
+Run an artifact on an events file, single-threaded and without copying its input, and write its
+predictions, with the job's proof beside them (OUT with .proof.json for its ending)."""
+
+_INFER_EPILOG = """\
+example:
+  soaflow infer results/artifacts/SimpleNet.float32.pt results/events/toy/0.h5 out.h5 --batch-size 64"""
+
+_COMPARE = """\
+Compare the predictions in B with the reference in A, item by item, and judge them. A value
+passes when |b - a| <= absolute + relative * |a|."""
+
+_COMPARE_EPILOG = """\
+Without --absolute and --relative the tolerances follow each item's dtype in B: for float32 an
+absolute one of 1e-5 and a relative one of 1e-4, for float64 1e-9 and 1e-9, for integers and
+bools 0 and 0. If one of the two is given, the other is 0.
+
+example:
+  soaflow compare reference.h5 predictions.h5 --absolute 1e-3 --json verdict.json
+
+exit codes: 0 the verdict passed, 1 it failed, 2 bad use or bad input"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all verbs; the parsed `verb` names the module that runs it."""
+    parser = argparse.ArgumentParser(
+        prog="soaflow",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"soaflow {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, title="verbs")
+
+    layout = _add(verbs, "layout", "where the items of a collection lie in its blob", _LAYOUT, _LAYOUT_EPILOG)
+    layout.add_argument("file", type=Path, metavar="FILE", help="YAML or JSON list of items")
+    layout.add_argument("--rows", type=int, required=True, metavar="N", help="number of rows, 0 or more")
+    layout.add_argument(
+        "--alignment", type=int, default=128, metavar="A", help="bytes (default: %(default)s)"
+    )
+    layout.add_argument("--json", action="store_true", help="print JSON")
+
+    inspect = _add(verbs, "inspect", "what is in a file, without loading code", _INSPECT, _INSPECT_EPILOG)
+    inspect.add_argument("file", type=Path, metavar="FILE", help=".h5, .pt, .pt2 or .json")
+    inspect.add_argument("--json", action="store_true", help="print JSON")
+
+    repack = _add(verbs, "repack", "make a file mappable again", _REPACK, _REPACK_EPILOG)
+    repack.add_argument("source", type=Path, metavar="IN", help="file to read")
+    repack.add_argument("destination", type=Path, metavar="OUT", help="file to write; it may be IN")
+
+    infer = _add(verbs, "infer", "run an artifact on an events file", _INFER, _INFER_EPILOG)
+    infer.add_argument(
+        "artifact", type=Path, metavar="ARTIFACT", help=".pt or .pt2 with its passport beside it"
+    )
+    infer.add_argument("events", type=Path, metavar="EVENTS", help="events file")
+    infer.add_argument("predictions", type=Path, metavar="OUT", help="predictions file to write")
+    infer.add_argument(
+        "--batch-size", type=int, default=0, metavar="N", help="rows of one call; 0 for all (default: 0)"
+    )
+    infer.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
+
+    compare = _add(verbs, "compare", "judge predictions against a reference", _COMPARE, _COMPARE_EPILOG)
+    compare.add_argument("reference", type=Path, metavar="A", help="predictions file of the reference")
+    compare.add_argument("candidate", type=Path, metavar="B", help="predictions file to judge")
+    compare.add_argument("--absolute", type=float, metavar="X", help="tolerance in the output's unit")
+    compare.add_argument(
+        "--relative", type=float, metavar="X", help="tolerance as a fraction of the reference"
+    )
+    compare.add_argument("--json", type=Path, metavar="OUT", help="write the verdict as JSON")
+    return parser
+
+
+def _add(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    summary: str,
+    description: str,
+    epilog: str,
+) -> argparse.ArgumentParser:
+    return verbs.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )

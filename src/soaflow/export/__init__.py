@@ -1,0 +1,1 @@
+"""From a trained model to its program (torch.export) and its artifacts (TorchScript, AOTInductor)."""

@@ -1,0 +1,126 @@
+"""The TorchScript artifact of a model: what CMSSW runs today.
+
+A trace records the operations of one example call, so a model that asks for its batch size or branches
+on values is recorded wrongly, and `torch.jit.trace` looks only at the example again. The invariant: an
+artifact handed over has been compared with the eager model at other sizes, strides and values.
+
+TorchScript is deprecated in favour of torch.export; the program stays the master.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from soaflow.errors import ConfigError, ExportError
+from soaflow.export.archives import hand_over, toolchain, without_records
+from soaflow.export.check import check_against_eager, eager_outputs, first_line
+from soaflow.export.examples import example_inputs, tracing_shape
+from soaflow.export.notices import tracer_warnings_ignored
+from soaflow.models.precision import InPrecision
+from soaflow.passport import JIT, Passport
+from soaflow.soa.signature import Signature
+
+MODES = ("trace", "script")
+"""Record an example call, or compile the Python source, which keeps branches on values."""
+
+
+def write_jit(
+    model: nn.Module,
+    signature: Signature,
+    path: Path | str,
+    *,
+    model_name: str,
+    dtype: str,
+    origin: dict[str, Any],
+    mode: str = "trace",
+) -> Passport:
+    """Make a model's TorchScript artifact, check it against the eager model, and write it.
+
+    The bytes are the same each time for `"trace"` in a fresh process, and for `"script"` if that has
+    `PYTHONHASHSEED` set too.
+
+    Parameters
+    ----------
+    model
+        With its final weights.
+    signature
+        Its inputs and outputs.
+    path
+        Of the artifact, ending in `.pt`.
+    model_name
+        For the passport and errors.
+    dtype
+        What the model is to compute in, such as `"float32"`.
+    origin
+        What the model was made from, for the passport.
+    mode
+        One of `MODES`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such mode.
+    ModelError
+        If the model does not fit the signature.
+    ExportError
+        If the model cannot be traced or scripted, or the result differs from it.
+    OutputError
+        If the files cannot be written.
+    """
+    if mode not in MODES:
+        raise ConfigError(f"key 'jit' of model {model_name} is {mode!r}: choose one of {', '.join(MODES)}")
+    eager = InPrecision(model, getattr(torch, dtype)).eval()
+    archive = jit_bytes(eager, signature, mode, model_name)
+    with tracer_warnings_ignored():
+        loaded = torch.jit.load(  # type: ignore[no-untyped-call]
+            io.BytesIO(archive), map_location="cpu"
+        )
+    figures = check_against_eager(
+        loaded, eager, signature, model_name=model_name, what="TorchScript artifact", dtype=dtype
+    )
+    return hand_over(
+        path,
+        archive,
+        signature,
+        figures,
+        kind=JIT,
+        model_name=model_name,
+        dtype=dtype,
+        target="",
+        origin=origin,
+        options={"mode": mode, "frozen": True},
+        built_by=toolchain(),
+    )
+
+
+def jit_bytes(model: nn.Module, signature: Signature, mode: str, model_name: str) -> bytes:
+    """Return a model as the bytes of a frozen TorchScript file, without the paths of its source files.
+
+    Raises
+    ------
+    ModelError
+        If the model does not fit the signature.
+    ExportError
+        If the model cannot be traced or scripted.
+    """
+    inputs = example_inputs(signature, tracing_shape(signature), seed=0)
+    stream = io.BytesIO()
+    with torch.no_grad(), tracer_warnings_ignored():
+        eager_outputs(model, signature, inputs, model_name)
+        try:
+            module = (
+                torch.jit.script(model)
+                if mode == "script"
+                else torch.jit.trace(model, inputs, check_trace=False)  # type: ignore[no-untyped-call]
+            )
+            torch.jit.save(torch.jit.freeze(module), stream)
+        except Exception as error:
+            other = MODES[1 - MODES.index(mode)]
+            raise ExportError(
+                f"model {model_name} cannot be exported to TorchScript by {mode}: {first_line(error)}; "
+                f"rewrite it or set 'jit: {other}'"
+            ) from error
+    return without_records(stream.getvalue(), lambda name: name.endswith(".debug_pkl"))

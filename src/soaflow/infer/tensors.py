@@ -1,0 +1,193 @@
+"""The input and output tensors of a job, made once over all rows and sliced for each batch.
+
+The invariant: every input tensor is a view of a mapped blob, or of the blob on the device; the one
+exception, the collection of batch beginnings, is made by the job and counted.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from soaflow.errors import StorageError
+from soaflow.infer.devices import Place
+from soaflow.soa.batches import batch_ranges
+from soaflow.soa.contract import check_outputs
+from soaflow.soa.layout import Layout
+from soaflow.soa.signature import BATCH_BEGIN_LAYOUT, RowRange, Signature, TensorInput, TensorOutput
+from soaflow.soa.storage import FileHeader, MappedBlob
+from soaflow.soa.tensors import blob_tensor, view
+from soaflow.soa.views import plan_view
+
+
+def check_layouts(header: FileHeader, signature: Signature) -> None:
+    """Check that a file's collections have the layouts that a signature was made for.
+
+    Raises
+    ------
+    StorageError
+        If a collection is missing, or an item differs.
+    """
+    for spec in signature.inputs:
+        if not spec.collection:
+            continue
+        found = header.collection(spec.collection).placement.layout
+        if difference := _difference(spec.layout, found):
+            raise StorageError(
+                f"{header.path}: collection '{spec.collection}' is not the one that input '{spec.name}' was "
+                f"made for: {difference}; write the file with the same items or export the model for these"
+            )
+
+
+def _difference(expected: Layout, found: Layout) -> str:
+    if found.alignment != expected.alignment:
+        return f"its alignment is {found.alignment} bytes and must be {expected.alignment}"
+    for item in expected.items:
+        if item.name not in found:
+            return f"item '{item.name}' is missing, it has {', '.join(found.names)}"
+        other = found[item.name]
+        for field in ("dtype", "kind", "shape"):
+            have, want = getattr(other, field), getattr(item, field)
+            if have != want:
+                return f"item '{item.name}' has {field} {_plain(have)} and must have {_plain(want)}"
+    if found.names != expected.names:
+        return f"its items are {', '.join(found.names)} and must be {', '.join(expected.names)}"
+    return ""
+
+
+def _plain(value: object) -> str:
+    return str(list(value)) if isinstance(value, tuple) else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class InputTensor:
+    """One input over all its rows.
+
+    Parameters
+    ----------
+    spec
+        Of the input.
+    blob
+        That its tensors are views of, where the model runs: uint8, shape `(blob_bytes,)`.
+    tensor
+        Over all rows of the collection, or one row a batch for the batch beginnings.
+    """
+
+    spec: TensorInput
+    blob: torch.Tensor
+    tensor: torch.Tensor
+
+    def batch(self, index: int, begin: int, end: int) -> torch.Tensor:
+        """Return the rows that a call sees, as a view.
+
+        Parameters
+        ----------
+        index
+            Number of the batch.
+        begin, end
+            Its rows.
+        """
+        if self.spec.rows is RowRange.WHOLE:
+            return self.tensor
+        if self.spec.rows is RowRange.BATCH_BEGIN:
+            return self.tensor.narrow(0, index, 1)
+        return self.tensor.narrow(0, begin, end - begin)
+
+
+def input_tensors(
+    signature: Signature, blobs: Mapping[str, MappedBlob], batch_size: int, place: Place
+) -> tuple[InputTensor, ...]:
+    """Make all input tensors of a job.
+
+    Parameters
+    ----------
+    signature
+        Whose layouts are those of the blobs.
+    blobs
+        Mapped, by collection.
+    batch_size
+        Rows of a batch; 0 for all in one.
+    place
+        Where the model runs; each blob is brought there once.
+    """
+    brought = {name: place.bring_in(blob_tensor(blob)) for name, blob in blobs.items()}
+    rows = blobs[signature.sliced_collection].placement.rows
+    made: list[InputTensor] = []
+    for spec in signature.inputs:
+        if spec.rows is RowRange.BATCH_BEGIN:
+            made.append(_batch_beginnings(spec, rows, batch_size, place))
+        else:
+            plan = plan_view(blobs[spec.collection].placement, spec.items)
+            made.append(InputTensor(spec, brought[spec.collection], view(brought[spec.collection], plan)))
+    return tuple(made)
+
+
+def _batch_beginnings(spec: TensorInput, rows: int, batch_size: int, place: Place) -> InputTensor:
+    begins = torch.tensor([begin for begin, _ in batch_ranges(rows, batch_size)], dtype=torch.int32)
+    placement = BATCH_BEGIN_LAYOUT.place(len(begins))
+    plan = plan_view(placement, spec.items)
+    blob = torch.zeros(placement.blob_bytes, dtype=torch.uint8)
+    view(blob, plan).copy_(begins[:, None])
+    brought = place.bring_in(blob)
+    return InputTensor(spec, brought, view(brought, plan))
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTensor:
+    """One output over all its rows: a view of the blob that the job writes."""
+
+    spec: TensorOutput
+    tensor: torch.Tensor
+
+
+class Outputs:
+    """The output tensors of a job, over a mapped predictions blob.
+
+    Parameters
+    ----------
+    signature
+        Of the model.
+    mapped
+        The predictions' blob, mapped so that writes reach the file.
+    place
+        Where the model runs.
+    """
+
+    def __init__(self, signature: Signature, mapped: MappedBlob, place: Place) -> None:
+        self._signature = signature
+        self._place = place
+        self._mapped = blob_tensor(mapped)
+        self._blob = place.output_for(self._mapped)
+        self._outputs = [
+            OutputTensor(spec, view(self._blob, plan_view(mapped.placement, spec.items)))
+            for spec in signature.outputs
+        ]
+
+    def check(self, results: Sequence[torch.Tensor], rows: int) -> None:
+        """Check what the model returned for a number of rows.
+
+        Raises
+        ------
+        ModelError
+            If the number of tensors or a shape is not the signature's.
+        """
+        check_outputs(self._signature, rows, results)
+
+    def write(self, results: Sequence[torch.Tensor], begin: int, end: int) -> None:
+        """Write a batch's outputs to its rows, cast to the items' dtypes.
+
+        This is the one copy of a job on the CPU: from the model's memory to the file's.
+
+        Raises
+        ------
+        ModelError
+            As `check`.
+        """
+        self.check(results, end - begin)
+        for output, result in zip(self._outputs, results, strict=True):
+            output.tensor.narrow(0, begin, end - begin).copy_(result)
+
+    def finish(self) -> None:
+        """Bring the outputs into the file, in one transfer, if they are on a device."""
+        if self._blob is not self._mapped:
+            self._place.take_out(self._blob, self._mapped)

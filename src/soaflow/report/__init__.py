@@ -1,0 +1,1 @@
+"""Pictures and tables for people, made from the files that the other stages wrote."""

@@ -1,0 +1,33 @@
+"""Fixtures for more than one part of the tests."""
+
+import contextlib
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Callable[[int], AbstractContextManager[Path]]:
+    """Mount a disk of so many kilobytes; skipped where the user may not mount.
+
+    What it shows is shown for every user, less directly, with limits of file size.
+    """
+
+    @contextlib.contextmanager
+    def mounted(kilobytes: int, options: str = "rw") -> Iterator[Path]:
+        folder = tmp_path / "disk"
+        folder.mkdir(exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k,{options}", "tmpfs", str(folder)]
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("only a user who may mount can try a full disk")
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+    return mounted

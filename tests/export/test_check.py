@@ -1,0 +1,126 @@
+import pytest
+import torch
+
+from soaflow.errors import ExportError, ModelError
+from soaflow.export.check import check_against_eager
+from soaflow.export.examples import CallShape, shapes_to_check
+
+
+def check(candidate, case, eager=None, dtype="float32"):
+    return check_against_eager(
+        candidate, eager or case.model, case.signature, model_name="Net", what="artifact", dtype=dtype
+    )
+
+
+def test_the_same_model_passes_and_the_figures_say_so(normalisation_case):
+    figures = check(normalisation_case.model, normalisation_case)
+    assert figures.largest_difference == {"y": 0.0}
+    assert figures.largest_value["y"] > 0
+    assert figures.to_mapping()["calls"][0]["rows"] == 1
+
+
+def test_the_calls_have_one_row_none_and_unequal_strides():
+    shapes = list(shapes_to_check())
+    assert {shape.rows for shape in shapes} >= {1, 7, 64, 300}
+    assert {shape.capacity for shape in shapes} >= {64, 320, 4096}
+    assert {shape.offset for shape in shapes} >= {0, 5, 33}
+    assert {shape.whole_rows for shape in shapes} >= {0, 1}
+    assert all(shape.offset + shape.rows <= shape.capacity for shape in shapes)
+
+
+def baked_stride(model, stride):
+    return lambda x: model(x.as_strided(x.shape, (1, stride)))
+
+
+def baked_row_major(model):
+    return lambda x: model(x.as_strided(x.shape, (x.shape[1], 1)))
+
+
+@pytest.mark.parametrize(
+    "make", [lambda m: baked_stride(m, 64), lambda m: baked_stride(m, 320), baked_row_major]
+)
+def test_wrong_strides_are_caught(normalisation_case, make):
+    with pytest.raises(ExportError, match=r"artifact of model Net at \d+ rows, S = \d+"):
+        check(make(normalisation_case.model), normalisation_case)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda y: y + 1e-3,
+        lambda y: y[:1].expand_as(y),
+        lambda y: torch.where(torch.arange(len(y))[:, None] == 299, y * 1.01, y),
+        lambda y: torch.full_like(y, float("nan")),
+        lambda y: torch.where(torch.arange(len(y))[:, None] == 6, float("inf"), y),
+        lambda y: y[:, :1],
+        lambda y: (y, y),
+        lambda y: y[:-1],
+    ],
+)
+def test_wrong_outputs_are_caught(normalisation_case, wrong):
+    model = normalisation_case.model
+    with pytest.raises(ExportError, match="artifact of model Net at"):
+        check(lambda x: wrong(model(x)), normalisation_case)
+
+
+def test_a_candidate_that_fails_is_named_with_its_call(normalisation_case):
+    def fails(x):
+        if len(x) == 1:
+            raise RuntimeError("expected at least\n2 rows")
+        return normalisation_case.model(x)
+
+    with pytest.raises(
+        ExportError, match=r"at 1 rows, S = 64, offset 0 fails: RuntimeError: expected at least$"
+    ):
+        check(fails, normalisation_case)
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
+def test_outputs_that_cannot_tell_are_refused(normalisation_case, value):
+    def constant(x):
+        return torch.full((len(x), 2), value)
+
+    with pytest.raises(ExportError, match="cannot be checked"):
+        check(constant, normalisation_case, eager=constant)
+
+
+def test_matching_nan_and_infinity_are_right(normalisation_case):
+    def some(x):
+        y = normalisation_case.model(x).clone()
+        y[0, 0], y[0, 1] = float("nan"), float("inf")
+        return y
+
+    assert check(some, normalisation_case, eager=some).largest_difference == {"y": 0.0}
+
+
+def test_infinities_of_other_sign_are_caught(normalisation_case):
+    def infinite(sign):
+        def model(x):
+            y = normalisation_case.model(x).clone()
+            y[0] = sign * float("inf")
+            return y
+
+        return model
+
+    with pytest.raises(ExportError, match="differs"):
+        check(infinite(1), normalisation_case, eager=infinite(-1))
+
+
+def test_a_model_that_does_not_fit_is_the_users_to_mend(normalisation_case):
+    with pytest.raises(ModelError, match=r"model Net fails on inputs of its signature \(momenta \[1, 4\]\)"):
+        check(lambda x: x, normalisation_case, eager=torch.nn.Linear(3, 2))
+    with pytest.raises(ModelError, match=r"model Net: output 'y' has shape \[1, 5\]"):
+        check(lambda x: x, normalisation_case, eager=torch.nn.Linear(4, 5))
+
+
+def test_the_calls_can_be_chosen(normalisation_case):
+    figures = check_against_eager(
+        normalisation_case.model,
+        normalisation_case.model,
+        normalisation_case.signature,
+        model_name="Net",
+        what="artifact",
+        dtype="float32",
+        shapes=[CallShape(2, 32)],
+    )
+    assert figures.calls == (CallShape(2, 32),)

@@ -1,0 +1,54 @@
+"""Every artifact at every capacity, row count and offset, against the eager model."""
+
+import itertools
+
+import pytest
+import torch
+
+from soaflow.errors import ContractError
+from soaflow.export.aot import AotModule
+from soaflow.export.check import as_tensors
+from soaflow.export.examples import CallShape, example_inputs
+from soaflow.soa.contract import check_inputs
+
+MATRIX = [
+    CallShape(rows, capacity, offset, whole_rows=2 * rows, whole_capacity=2 * capacity)
+    for capacity, rows, offset in itertools.product((64, 320, 4096), (1, 7, 64, 300), (0, 5, 33))
+    if offset + rows <= capacity
+]
+
+
+def assert_right_everywhere(case, candidate):
+    for seed, shape in enumerate(MATRIX):
+        inputs = example_inputs(case.signature, shape, 100 + seed)
+        check_inputs(case.signature, inputs)
+        with torch.no_grad():
+            expected = as_tensors(case.model(*inputs))
+            got = as_tensors(candidate(*inputs))
+        for one, other in zip(expected, got, strict=True):
+            assert one.isfinite().all()
+            torch.testing.assert_close(
+                other, one, rtol=1e-5, atol=1e-5, msg=lambda text, s=shape: f"{s}: {text}"
+            )
+
+
+def test_the_matrix_is_whole():
+    assert len(MATRIX) == 7 + 11 + 12
+
+
+@pytest.mark.compile
+def test_aot(case, aot_file):
+    assert_right_everywhere(case, AotModule(aot_file))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated:DeprecationWarning")
+def test_jit(case, jit_file):
+    assert_right_everywhere(case, torch.jit.load(jit_file))
+
+
+@pytest.mark.parametrize("shape", [shape for shape in MATRIX if shape.rows > 1], ids=str)
+def test_row_major_is_refused(case, shape):
+    inputs = example_inputs(case.signature, shape, 0)
+    row_major = [tensor.clone(memory_format=torch.contiguous_format) for tensor in inputs]
+    with pytest.raises(ContractError, match="row-major"):
+        check_inputs(case.signature, row_major)

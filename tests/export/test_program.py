@@ -1,0 +1,145 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from soaflow.errors import ArtifactError, ExportError, ModelError, OutputError
+from soaflow.export.examples import CallShape, example_inputs
+from soaflow.export.program import eager_program, read_program, write_program
+from soaflow.passport import verify_artifact
+from soaflow.soa.signature import Signature
+
+
+def write(model, case, path, dtype="float32"):
+    return write_program(
+        model, case.signature, path, model_name="Net", dtype=dtype, origin={"weights_sha256": "00"}
+    )
+
+
+def test_program_and_passport(case, program_file):
+    passport = verify_artifact(program_file)
+    assert passport.kind == "program"
+    assert passport.model == case.name
+    assert Signature.from_mapping(passport.signature) == case.signature
+    assert passport.toolchain["torch"] == torch.__version__
+    assert passport.checks["largest_difference"].keys() == {output.name for output in case.signature.outputs}
+    inputs = example_inputs(case.signature, CallShape(23, 96, 3, 50, 64), 9)
+    with torch.no_grad():
+        torch.testing.assert_close(eager_program(read_program(program_file))(*inputs), case.model(*inputs))
+
+
+def test_no_path_of_this_machine_is_in_it(program_file):
+    content = program_file.read_bytes() + program_file.with_name(program_file.name + ".json").read_bytes()
+    for folder in (
+        Path(torch.__file__).parents[1],
+        Path(__file__).parents[2],
+        program_file.parent,
+        Path.home(),
+    ):
+        assert str(folder).encode() not in content
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
+def test_precision_is_the_models_and_not_the_inputs(normalisation_case, tmp_path, dtype):
+    path = tmp_path / "Net.pt2"
+    assert write(normalisation_case.model, normalisation_case, path, dtype).dtype == dtype
+    inputs = example_inputs(normalisation_case.signature, CallShape(23, 96), 9)
+    assert inputs[0].dtype == torch.float32
+    assert eager_program(read_program(path))(*inputs).dtype == getattr(torch, dtype)
+    assert next(normalisation_case.model.parameters()).dtype == torch.float32
+
+
+CODE = """
+import sys, torch
+from soaflow.export.program import write_program
+from soaflow.models.multi_head_net import MultiHeadNet
+from soaflow.soa.layout import Item, ItemKind, Layout
+from soaflow.soa.signature import Signature, TensorInput, TensorOutput
+torch.manual_seed(1)
+layout = Layout.of(*(Item(name, "float32") for name in ("pt", "eta", "phi")))
+outputs = Layout.of(Item("energy", "float32"), Item("classes", "float32", ItemKind.EIGEN, (3,)))
+signature = Signature((TensorInput("particles", "particles", layout, layout.names),),
+                      (TensorOutput("energy", ("energy",)), TensorOutput("classes", ("classes",))), outputs)
+write_program(MultiHeadNet().eval(), signature, sys.argv[1], model_name="M", dtype="float32", origin={})
+"""
+
+
+def test_the_same_bytes_twice(tmp_path):
+    paths = [tmp_path / "one" / "M.pt2", tmp_path / "two" / "M.pt2"]
+    for seed, path in enumerate(paths):
+        path.parent.mkdir()
+        environment = {**os.environ, "PYTHONHASHSEED": str(seed + 1)}
+        subprocess.run([sys.executable, "-c", CODE, path], check=True, env=environment, cwd=path.parent)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert paths[0].with_suffix(".pt2.json").read_bytes() == paths[1].with_suffix(".pt2.json").read_bytes()
+
+
+class BakesBatch(nn.Module):
+    def forward(self, momenta):
+        return momenta.reshape(37, 4)[:, :2]
+
+
+class BranchesOnValues(nn.Module):
+    def forward(self, momenta):
+        return momenta[:, :2] if momenta.sum() > 3 else momenta[:, 2:]
+
+
+class TwoOutputs(nn.Module):
+    def forward(self, momenta):
+        return momenta[:, :2], momenta[:, 2:]
+
+
+class Dictionary(nn.Module):
+    def forward(self, momenta):
+        return {"y": momenta[:, :2]}
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        (BakesBatch(), ExportError, "model Net cannot be exported with symbolic rows"),
+        (BranchesOnValues(), ExportError, "model Net cannot be exported with symbolic rows"),
+        (TwoOutputs(), ModelError, "returned 2 outputs"),
+        (Dictionary(), ModelError, "'y' is a dict"),
+        (nn.Linear(4, 3), ModelError, r"'y' has shape \[37, 3\]"),
+        (nn.Linear(3, 2), ModelError, r"momenta \[37, 4\]"),
+    ],
+)
+def test_models_that_cannot_be_exported(normalisation_case, tmp_path, model, error, message):
+    with pytest.raises(error, match=message):
+        write(model.eval(), normalisation_case, tmp_path / "Net.pt2")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_one(normalisation_case, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        write(normalisation_case.model, normalisation_case, tmp_path / "file" / "Net.pt2")
+
+
+def damaged(content: bytes, how: str) -> bytes:
+    middle = len(content) // 2
+    return {
+        "empty": b"",
+        "truncated": content[:middle],
+        "flipped": content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :],
+        "foreign": b"not a zip",
+    }[how]
+
+
+@pytest.mark.parametrize("how", ["empty", "truncated", "flipped", "foreign"])
+def test_a_corrupt_program_is_a_sentence(normalisation_case, tmp_path, how):
+    path = tmp_path / "Net.pt2"
+    write(normalisation_case.model, normalisation_case, path)
+    path.write_bytes(damaged(path.read_bytes(), how))
+    with pytest.raises(ArtifactError, match=r"Net\.pt2 is corrupt"):
+        read_program(path)
+
+
+def test_a_missing_program_is_a_sentence(tmp_path):
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        read_program(tmp_path / "Net.pt2")

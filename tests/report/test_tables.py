@@ -1,0 +1,196 @@
+"""Differences, performance, verdict table and pipeline, from the files of other stages."""
+
+import json
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from soaflow.errors import StorageError
+from soaflow.report.differences import plot_differences
+from soaflow.report.performance import plot_performance
+from soaflow.report.pipeline import STEPS, Step, columns_of, plot_pipeline
+from soaflow.report.verdict_table import Cell, matrix_of, plot_verdict_matrix, write_verdict_table
+
+Write = Callable[..., Path]
+
+
+def drawn_twice(draw: Callable[[Path], None], tmp_path: Path) -> bytes:
+    for name in ("one.svg", "two.svg"):
+        draw(tmp_path / name)
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    return (tmp_path / "one.svg").read_bytes()
+
+
+def pages_tags(page: str) -> list[tuple[str, dict[str, str | None]]]:
+    """Return all tags, and fail if one is not closed."""
+    tags: list[tuple[str, dict[str, str | None]]] = []
+    stack: list[str] = []
+
+    class Parser(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            tags.append((tag, dict(attrs)))
+            if tag != "meta":
+                stack.append(tag)
+
+        def handle_endtag(self, tag: str) -> None:
+            assert stack.pop() == tag
+
+    Parser().feed(page)
+    assert not stack
+    return tags
+
+
+@pytest.mark.parametrize("rows", [0, 1, 300])
+def test_differences_of_any_number_of_rows(rows: int, write_verdict_of: Write, tmp_path: Path) -> None:
+    values = 1 + np.random.default_rng(1).normal(0, 1e-6, rows)
+    verdicts = [write_verdict_of(values, variant=v, shard=s) for v in ("aot", "jit") for s in "01"]
+    drawn_twice(lambda path: plot_differences(verdicts, path, model="Net"), tmp_path)
+
+
+def test_differences_move_with_the_values(write_verdict_of: Write, tmp_path: Path) -> None:
+    pictures = set()
+    for size in (0.0, 1e-30, 1e-6, 1e-3, 1e9):
+        verdict = write_verdict_of([1.0 + size if size > 1e-20 else 1.0, 1.0])
+        plot_differences([verdict], tmp_path / "plot.svg", model="Net")
+        pictures.add((tmp_path / "plot.svg").read_bytes())
+    assert len(pictures) == 4
+    drawn_twice(lambda path: plot_differences([], path, model="Net"), tmp_path)
+
+
+def test_performance_figures(write_proof: Write, tmp_path: Path) -> None:
+    proofs = [
+        write_proof(),
+        write_proof(peak_resident_bytes=500 << 20, batch_seconds=[0.25, 0.25, 9.0]),
+        write_proof(variant="aot", batch_size=0, batches=1, batch_seconds=[0.5]),
+        write_proof(variant="many", batch_seconds=[]),
+        write_proof(variant="none", rows=0, batches=0, batch_seconds=[], seconds_to_first_result=None),
+    ]
+    figures_path = tmp_path / "figures.json"
+    drawn_twice(lambda path: plot_performance(proofs, path, figures_path, model="Net"), tmp_path)
+    figures = json.loads(figures_path.read_text())
+    assert list(figures) == ["aot", "jit", "many", "none"]
+    # The full batches of 100 rows took 1, 0.5, 0.25 and 0.25 s; the short ones do not count.
+    low, middle, high = np.quantile([100, 200, 400, 400], [0.16, 0.5, 0.84])
+    assert figures["jit"]["rows_per_second"] == pytest.approx({"low": low, "middle": middle, "high": high})
+    assert figures["jit"]["peak_resident_mebibytes"] == {"low": 300, "middle": 400, "high": 500}
+    assert figures["jit"]["rows"] == 500
+    assert figures["aot"]["rows_per_second"]["middle"] == 500
+    assert figures["aot"]["described"] == "cpu, float32, whole shards"
+    # Kept quantiles of the time: 0.2, 0.5 and 1 s.
+    assert figures["many"]["rows_per_second"] == {"low": 100, "middle": 200, "high": 500}
+    assert figures["none"]["rows_per_second"] is None
+    assert figures["none"]["seconds_to_first_result"] is None
+
+
+def test_performance_of_the_jobs_own_file(tmp_path: Path) -> None:
+    """The keys are those of `soaflow.infer.proof`, which the report must not import."""
+    from soaflow.infer.proof import QUANTILES, Proof, write_proof  # noqa: PLC0415
+
+    numbers: dict[str, Any] = {
+        name: 0 for name, field in Proof.__dataclass_fields__.items() if field.type in (int, float)
+    }
+    described = dict(
+        **dict.fromkeys(("variant", "backend"), "jit"),
+        **dict.fromkeys(("inputs", "collections"), ()),
+        device="cpu",
+        dtype="float32",
+        freed_memory_kept=True,
+        seconds_to_first_result=1.5,
+        rows=10,
+        batches=1,
+        batch_seconds=(0.5,),
+        batch_seconds_quantiles=(0.5,) * len(QUANTILES),
+    )
+    write_proof(tmp_path / "proof.json", Proof(**{**numbers, **described}))
+    plot_performance([tmp_path / "proof.json"], tmp_path / "a.svg", tmp_path / "a.json", model="Net")
+    assert json.loads((tmp_path / "a.json").read_text())["jit"]["rows_per_second"]["middle"] == 20
+
+
+def test_no_proofs_give_a_picture(tmp_path: Path) -> None:
+    drawn_twice(lambda path: plot_performance([], path, model="Net"), tmp_path)
+
+
+def test_matrix_counts_outputs() -> None:
+    def verdict(model: str, variant: str, *passed: bool) -> dict[str, Any]:
+        return {"model": model, "variant": variant, "outputs": [{"passed": p} for p in passed]}
+
+    matrix = matrix_of(
+        [verdict("B", "jit", True), verdict("A", "jit", True, False), verdict("A", "jit", True)]
+    )
+    assert matrix == {"A": {"jit": Cell(2, 1)}, "B": {"jit": Cell(1, 0)}}
+
+
+def test_page_is_sound_and_loads_nothing(write_verdict_of: Write, tmp_path: Path) -> None:
+    verdicts = [
+        write_verdict_of([1.0, 1.0], variant="aot"),
+        write_verdict_of([1.0, 7.0, np.nan], variant="<jit>"),
+        write_verdict_of([], model="Other", variant="aot"),
+    ]
+    write_verdict_table(verdicts, tmp_path / "one.html")
+    write_verdict_table(list(reversed(verdicts)), tmp_path / "two.html")
+    page = (tmp_path / "one.html").read_text()
+    assert page == (tmp_path / "two.html").read_text()
+    tags = pages_tags(page)
+    assert not {tag for tag, _ in tags} & {"script", "link", "img", "iframe"}
+    assert not [attributes for _, attributes in tags if {"src", "href"} & set(attributes)]
+    assert "1 of 3 outputs failed." in page
+    assert "&lt;jit&gt;" in page
+    assert "<td class='number'>1, NaN/Inf 2</td>" in page
+    assert "FAIL 1/1" in page
+    assert sum(tag == "tr" and attributes.get("class") == "fail" for tag, attributes in tags) == 1
+    drawn_twice(lambda path: plot_verdict_matrix(verdicts, path), tmp_path)
+
+
+def test_page_of_passes_and_of_nothing(write_verdict_of: Write, tmp_path: Path) -> None:
+    write_verdict_table([write_verdict_of([1.0])], tmp_path / "page.html")
+    assert "All 1 output are within tolerance." not in (tmp_path / "page.html").read_text()
+    assert "Every output is within tolerance (1 output)." in (tmp_path / "page.html").read_text()
+    write_verdict_table([], tmp_path / "page.html")
+    pages_tags((tmp_path / "page.html").read_text())
+    drawn_twice(lambda path: plot_verdict_matrix([], path), tmp_path)
+
+
+def test_files_of_another_kind_are_refused(write_proof: Write, tmp_path: Path) -> None:
+    proof = write_proof()
+    plot, page = tmp_path / "plot.svg", tmp_path / "page.html"
+    attempts: list[Callable[[Path], Any]] = [
+        lambda path: plot_differences([path], plot, model="Net"),
+        lambda path: write_verdict_table([path], page),
+        lambda path: plot_verdict_matrix([path], plot),
+    ]
+    for attempt in attempts:
+        with pytest.raises(StorageError, match=rf"one of .*{proof.name} lacks a key or has a wrong value"):
+            attempt(proof)
+    wrong = write_proof(batch_seconds="fast")
+    with pytest.raises(StorageError, match=rf"one of .*{wrong.name} lacks a key"):
+        plot_performance([wrong], plot, model="Net")
+    (tmp_path / "list.json").write_text("[]")
+    for attempt in attempts:
+        with pytest.raises(StorageError, match=r"list\.json is not a JSON mapping"):
+            attempt(tmp_path / "list.json")
+    assert not plot.exists()
+    assert not page.exists()
+
+
+def test_steps_stand_right_of_what_they_need(tmp_path: Path) -> None:
+    columns = {step.name: column for step, column in columns_of(STEPS).items()}
+    for step in STEPS:
+        assert all(columns[name] < columns[step.name] for name in step.needs)
+        assert {name for name, _ in step.detours} <= set(step.needs)
+    with pytest.raises(ValueError, match="step 'b' needs 'c', which does not stand before it"):
+        columns_of([Step("b", "", 0.0, "s", ("c",))])
+    plain = drawn_twice(plot_pipeline, tmp_path)
+    assert drawn_twice(lambda path: plot_pipeline(path, jobs={"infer": 70}), tmp_path) != plain
+    drawn_twice(lambda path: plot_pipeline(path, STEPS[:1]), tmp_path)
+
+
+def test_boxes_do_not_overlap() -> None:
+    places = [(column, step.lane) for step, column in columns_of(STEPS).items()]
+    for first in range(len(places)):
+        for second in range(first):
+            (x0, y0), (x1, y1) = places[first], places[second]
+            assert x0 != x1 or abs(y0 - y1) >= 1

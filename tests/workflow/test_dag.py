@@ -1,0 +1,128 @@
+"""Which jobs a change reruns: what depends on it, and nothing else."""
+
+import copy
+
+import pytest
+
+pytestmark = pytest.mark.workflow
+
+EVERYTHING_FROM_VERDICTS = {
+    "compare",
+    "summarize_verdicts",
+    "require_verdicts",
+    "write_verdict_table",
+    "plot_differences",
+    "all",
+}
+
+
+def rules(jobs):
+    return {rule for rule, _ in jobs}
+
+
+def variants(jobs, rule):
+    return {wildcards["variant"] for name, wildcards in jobs if name == rule}
+
+
+@pytest.fixture
+def config(finished):
+    return copy.deepcopy(finished.config)
+
+
+def test_a_finished_run_has_nothing_to_do(finished):
+    assert finished.planned() == []
+
+
+def test_a_tolerance_judges_again_and_runs_nothing(finished, config):
+    config["tolerances"]["float32"]["absolute"] = 1e-4
+    assert rules(finished.planned(config)) == EVERYTHING_FROM_VERDICTS
+
+
+def test_a_tolerance_of_one_output_judges_its_model_only(finished, config):
+    config["models"]["Scaled"]["tolerances"] = {"scaled": {"float32": {"absolute": 1e-4, "relative": 0.0}}}
+    compared = {wildcards["model"] for rule, wildcards in finished.planned(config) if rule == "compare"}
+    assert compared == {"Scaled"}
+
+
+def test_a_batch_size_reruns_the_jobs_of_its_variant(finished, config):
+    config["variants"]["aot_b7"]["batch_size"] = 8
+    jobs = finished.planned(config)
+    assert variants(jobs, "infer") == {"aot_b7"}
+    assert rules(jobs) == {"infer", "plot_performance"} | EVERYTHING_FROM_VERDICTS
+
+
+def test_a_new_variant_builds_nothing_that_is_there(finished, config):
+    config["variants"]["jit_b9"] = {"backend": "jit", "batch_size": 9}
+    config["models"]["SimpleNet"]["variants"] = [*config["variants"]]
+    jobs = finished.planned(config)
+    assert variants(jobs, "infer") == {"jit_b9"}
+    assert rules(jobs).isdisjoint({"write_events", "train", "export_program", "export_jit", "export_aot"})
+
+
+def test_a_learning_rate_trains_its_model_again_and_reads_no_events(finished, config):
+    config["models"]["SimpleNet"]["training"]["learning_rate"] = 0.01
+    jobs = finished.planned(config)
+    assert {wildcards["model"] for rule, wildcards in jobs if rule == "train"} == {"SimpleNet"}
+    assert {"export_program", "export_jit", "export_aot", "infer", "plot_physics"} <= rules(jobs)
+    assert "write_events" not in rules(jobs)
+    assert "JetTagger" not in {wildcards.get("model") for _, wildcards in jobs if wildcards}
+
+
+def test_an_argument_of_a_model_makes_it_again(finished, config):
+    config["models"]["Scaled"]["arguments"]["factor"] = 4.0
+    jobs = finished.planned(config)
+    assert {"take_weights", "export_jit", "infer"} <= rules(jobs)
+    assert {wildcards["model"] for rule, wildcards in jobs if rule == "infer"} == {"Scaled"}
+
+
+def test_a_selection_reads_its_dataset_again(finished, config):
+    config["datasets"]["ttbar"]["collections"]["jets"]["selection"][0]["minimum"] = 40.0
+    jobs = finished.planned(config)
+    assert {wildcards["dataset"] for rule, wildcards in jobs if rule == "write_events"} == {"ttbar"}
+    assert {wildcards["model"] for rule, wildcards in jobs if rule == "train"} == {"JetTagger"}
+
+
+def test_the_seed_reruns_everything_that_draws(finished, config):
+    config["seed"] = 8
+    assert {"write_events", "train", "take_weights", "export_program"} <= rules(finished.planned(config))
+
+
+@pytest.fixture
+def edit(finished):
+    """Edits a file of the checkout for one test."""
+    edited = {}
+
+    def edit(name, old, new):
+        path = finished.folder / name
+        text = path.read_text()
+        edited.setdefault(path, text)
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    yield edit
+    for path, text in edited.items():
+        path.write_text(text)
+
+
+def test_an_edit_of_a_stage_reruns_that_stage(finished, edit):
+    edit("src/soaflow/compare/summary.py", "def as_tsv", "EDITED = 1\n\n\ndef as_tsv")
+    jobs = rules(finished.planned())
+    assert {"summarize_verdicts", "require_verdicts"} <= jobs
+    assert jobs.isdisjoint({"write_events", "train", "infer", "export_aot", "compare"})
+
+
+def test_an_edit_of_a_module_below_reruns_all_stages_above(finished, edit):
+    edit("src/soaflow/soa/views.py", "def plan_view", "EDITED = 1\n\n\ndef plan_view")
+    assert {"train", "infer", "export_jit"} <= rules(finished.planned())
+
+
+def test_a_comment_reruns_nothing(finished, edit):
+    edit("src/soaflow/soa/views.py", '"""Which', '# a comment\n"""Which')
+    edit("src/soaflow/infer/job.py", '"""', '"""Oh: ')
+    assert finished.planned() == []
+
+
+def test_an_edit_of_a_users_model_reruns_that_model(finished, edit):
+    edit("user_model.py", "particles * self.factor", "self.factor * particles")
+    jobs = finished.planned()
+    assert {wildcards["model"] for rule, wildcards in jobs if rule == "infer"} == {"Scaled"}

@@ -1,0 +1,34 @@
+"""Runs a model in one variant on one shard, and writes its predictions and the job's proof."""
+
+from typing import TYPE_CHECKING
+
+from soaflow.logs import job_log
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import Snakemake
+
+    snakemake: Snakemake
+
+with job_log(snakemake.log[0]):
+    from soaflow.infer.loading import load_backend
+    from soaflow.infer.job import run_job
+    from soaflow.infer.variants import Variant
+    from soaflow.soa.signature import Signature
+
+    signature = Signature.from_mapping(snakemake.params.signature)
+    variant = Variant(**snakemake.params.variant)
+    run_job(
+        lambda: load_backend(
+            variant,
+            signature,
+            artifact=snakemake.input.get("artifact"),
+            weights=snakemake.input.get("weights"),
+            **snakemake.params.model,
+        ),
+        signature,
+        snakemake.input.events,
+        snakemake.output.predictions,
+        snakemake.output.proof,
+        variant=variant,
+        attributes=dict(snakemake.wildcards.items()),
+    )

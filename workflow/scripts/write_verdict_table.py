@@ -1,0 +1,16 @@
+"""Writes all verdicts with their figures as a page, and as a picture of who passed."""
+
+from typing import TYPE_CHECKING
+
+from soaflow.logs import job_log
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import Snakemake
+
+    snakemake: Snakemake
+
+with job_log(snakemake.log[0]):
+    from soaflow.report.verdict_table import plot_verdict_matrix, write_verdict_table
+
+    write_verdict_table(snakemake.input.verdicts, snakemake.output.table)
+    plot_verdict_matrix(snakemake.input.verdicts, snakemake.output.matrix)
