@@ -206,24 +206,9 @@ def _model(
         training_dataset=training_dataset,
         weights=entry.get("weights"),
     )
-    if training_dataset is not None:
-        _check_targets(model, layouts[training_dataset])
+    if model.training is not None:
+        _named(f"{key}.training", model.training.check, model.signature)
     return model
-
-
-def _check_targets(model: Model, layouts: Mapping[str, Layout]) -> None:
-    assert model.training is not None
-    key = f"models.{model.name}.training.targets"
-    outputs = tuple(output.name for output in model.signature.outputs)
-    for target in model.training.targets:
-        _known(key, target.output, outputs)
-        _known(key, target.item, layouts[_known(key, target.collection, layouts)].names)
-        if target.collection != model.signature.sliced_collection:
-            raise ConfigError(
-                f"configuration: key '{key}': target item '{target.item}' is in collection "
-                f"'{target.collection}', and the model predicts for the rows of "
-                f"'{model.signature.sliced_collection}': choose an item of that collection"
-            )
 
 
 def _tolerances(

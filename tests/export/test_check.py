@@ -15,7 +15,7 @@ def check(candidate, case, eager=None, dtype="float32"):
 def test_the_same_model_passes_and_the_figures_say_so(normalisation_case):
     figures = check(normalisation_case.model, normalisation_case)
     assert figures.largest_difference == {"y": 0.0}
-    assert figures.largest_value["y"] > 0
+    assert figures.largest_value["y"] >= figures.variation["y"] / 2 > 0
     assert figures.to_mapping()["calls"][0]["rows"] == 1
 
 
@@ -75,7 +75,7 @@ def test_a_candidate_that_fails_is_named_with_its_call(normalisation_case):
         check(fails, normalisation_case)
 
 
-@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [0.0, 3.0, float("nan"), float("inf")])
 def test_outputs_that_cannot_tell_are_refused(normalisation_case, value):
     def constant(x):
         return torch.full((len(x), 2), value)

@@ -46,7 +46,7 @@ def test_strides_and_values():
     assert hits.stride() == (1, 6 * 32, 32, 2 * 32)
     assert scale.stride() == (0, 1)
     assert len(scale.unique()) == 1
-    assert 0.1 <= tracks.min() < tracks.max() < 2
+    assert 0.1 <= tracks.min() < tracks.max() <= 2
     assert set(quality.unique().tolist()) <= {0, 1}
     assert good.dtype == torch.bool
     assert 0 <= track.min() <= track.max() < 5 + 7

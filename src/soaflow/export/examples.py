@@ -60,11 +60,14 @@ def tracing_shape(signature: Signature) -> CallShape:
     return CallShape(rows, 5 * rows + next(free), 0, whole_rows, 7 * whole_rows + next(free))
 
 
-def example_inputs(signature: Signature, shape: CallShape, seed: int) -> tuple[torch.Tensor, ...]:
+def example_inputs(
+    signature: Signature, shape: CallShape, seed: int, largest: float = 2.0
+) -> tuple[torch.Tensor, ...]:
     """Make the inputs of one call.
 
-    Floating values lie in [0.1, 2), where logarithms and roots exist. Integers of sliced tensors are
-    0 or 1; those of whole tensors are rows of the sliced collection; booleans are either.
+    Floating values are spread evenly in their logarithm, above 0, where logarithms and roots exist.
+    Integers of sliced tensors are 0 or 1; those of whole tensors are rows of the sliced collection;
+    booleans are either.
 
     Parameters
     ----------
@@ -74,9 +77,11 @@ def example_inputs(signature: Signature, shape: CallShape, seed: int) -> tuple[t
         Sizes of the call.
     seed
         Of the values.
+    largest
+        Floating values lie between 0.1 and this.
     """
     random = np.random.default_rng(seed)
-    return tuple(_example(spec, shape, random) for spec in signature.inputs)
+    return tuple(_example(spec, shape, random, largest) for spec in signature.inputs)
 
 
 def shapes_to_check() -> Iterator[CallShape]:
@@ -93,31 +98,32 @@ def shapes_to_check() -> Iterator[CallShape]:
     yield CallShape(rows=300, capacity=320, offset=5, whole_rows=7, whole_capacity=32)
 
 
-def _example(spec: TensorInput, shape: CallShape, random: np.random.Generator) -> torch.Tensor:
+def _example(
+    spec: TensorInput, shape: CallShape, random: np.random.Generator, largest: float
+) -> torch.Tensor:
     item = spec.layout[spec.items[0]]
     if spec.rows is RowRange.BATCH_BEGIN:
         return torch.from_numpy(np.full((1, 1), shape.offset, item.dtype))
-    rows, offset, capacity = shape.rows, shape.offset, shape.capacity
+    rows, offset, capacity, integers = shape.rows, shape.offset, shape.capacity, 2
     if spec.rows is RowRange.WHOLE:
-        rows, offset, capacity = shape.whole_rows, 0, shape.whole_capacity
+        rows, offset, capacity, integers = shape.whole_rows, 0, shape.whole_capacity, offset + rows
     if item.kind is ItemKind.SCALAR:
-        scalar = _values(item, 1, spec.rows, shape, random)
+        scalar = _values(item, 1, random, largest, integers)
         return torch.from_numpy(np.lib.stride_tricks.as_strided(scalar, (rows, 1), (0, item.itemsize)))
     sizes, planes = inner_planes(item, len(spec.items))
-    blob = _values(item, max(capacity, _ROOM) * len(spec.items) * item.planes, spec.rows, shape, random)
+    room = max(capacity, _ROOM) * len(spec.items) * item.planes
+    blob = _values(item, room, random, largest, integers)
     plane_bytes = capacity * item.itemsize
     strides = (item.itemsize, *(plane * plane_bytes for plane in planes))
     return torch.from_numpy(np.lib.stride_tricks.as_strided(blob[offset:], (rows, *sizes), strides))
 
 
 def _values(
-    item: Item, count: int, rows: RowRange, shape: CallShape, random: np.random.Generator
+    item: Item, count: int, random: np.random.Generator, largest: float, integers: int
 ) -> npt.NDArray[np.generic]:
     if item.dtype.startswith("float"):
-        return random.uniform(0.1, 2.0, count).astype(item.dtype)
-    end = 2
-    if rows is RowRange.WHOLE and item.dtype not in ("bool", "uint8", "int8"):
-        end = shape.offset + shape.rows
+        return np.geomspace(0.1, largest, 1 << 12)[random.integers(0, 1 << 12, count)].astype(item.dtype)
+    end = 2 if item.dtype in ("bool", "uint8", "int8") else integers
     return random.integers(0, end, count).astype(item.dtype)
 
 
