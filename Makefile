@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check benchmark clean
+.PHONY: help install run report test check benchmark clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,10 +22,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 run: install  ## Real jets and generated events through every stage, to results/report.html
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(MAKE) --no-print-directory results/report.html
+	@export PATH="$(CURDIR)/$(BIN):$$PATH"; \
+	snakemake --cores $(CORES); status=$$?; \
+	$(MAKE) --no-print-directory report || exit; \
+	exit $$status
 
-results/report.html: results/verdicts/passed.txt $(wildcard results/report/*.svg results/report/*.html results/report/*/*.svg) $(wildcard workflow/report/*)
+report: $(if $(wildcard results/report/verdicts.html),results/report.html)
+
+results/report.html: $(wildcard results/verdicts/summary.tsv results/report/*.* results/report/*/*.* workflow/report/*)
 	snakemake --cores $(CORES) --report $@
 
 test: install  ## Format, lint, types and all tests

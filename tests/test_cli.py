@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import re
@@ -15,6 +16,8 @@ from soaflow.cli import main
 from soaflow.cli.compare import BY_DTYPE, EXACT
 from soaflow.errors import SoaflowError
 from soaflow.export.jit import write_jit
+from soaflow.files import sha256_of_file
+from soaflow.passport import read_passport, write_passport
 from soaflow.soa.layout import Item, ItemKind, Layout
 from soaflow.soa.signature import Signature, TensorInput, TensorOutput
 from soaflow.soa.storage import EVENTS, PREDICTIONS, map_blob, read_header, writing
@@ -349,6 +352,9 @@ def test_what_cannot_be_compared_is_bad_use_and_not_a_failed_verdict(tmp_path, e
         assert main(["compare", str(one), str(other), *options, "--json", str(tmp_path / "v.json")]) == 2
         assert sentence in capsys.readouterr().err
     assert not (tmp_path / "v.json").exists()
+    assert main(["compare", str(one), str(one), "--json", str(one)]) == 2
+    assert "one.h5 would replace" in capsys.readouterr().err
+    assert main(["inspect", str(one)]) == 0
 
 
 @pytest.fixture(scope="module")
@@ -397,6 +403,10 @@ def test_infer_refuses_in_a_sentence_and_leaves_nothing(artifact, events, tmp_pa
     corrupt = tmp_path / "corrupt.pt"
     corrupt.write_bytes(artifact.read_bytes()[:-1])
     corrupt.with_name("corrupt.pt.json").write_bytes(artifact.with_name(f"{artifact.name}.json").read_bytes())
+    damaged = tmp_path / "damaged.pt"
+    damaged.write_bytes(artifact.read_bytes())
+    write_passport(damaged, dataclasses.replace(read_passport(artifact), signature={}))
+    before = sha256_of_file(events), sha256_of_file(artifact)
     other = tmp_path / "other.h5"
     with writing(other, EVENTS, {"particles": Layout(PARTICLES.items[:2]).place(3)}, {}):
         pass
@@ -407,13 +417,40 @@ def test_infer_refuses_in_a_sentence_and_leaves_nothing(artifact, events, tmp_pa
         ((artifact, other, out), "item 'phi' is missing"),
         ((artifact, events, out, "--batch-size", -1), "'batch_size' of variant 'jit' is -1"),
         ((artifact, events, events / "out.h5"), "cannot be written"),
+        ((artifact, events, events), "events.h5 would replace"),
+        ((artifact, events, artifact), "Linear.float32.pt would replace"),
+        (
+            (damaged, events, out),
+            f"the signature in {damaged}.json is damaged (it has no key 'inputs')",
+        ),
     ]:
         run = soaflow("infer", *arguments)
         assert (run.returncode, run.stdout) == (2, ""), run.stderr
         assert sentence in run.stderr
         assert run.stderr.startswith("soaflow: error: ")
         assert run.stderr.count("\n") == 1
-    assert not out.exists()
+    assert not out.parent.exists() or not list(out.parent.iterdir())
+    assert (sha256_of_file(events), sha256_of_file(artifact)) == before
+
+
+def test_infer_on_a_full_or_read_only_disk_is_a_sentence_and_leaves_nothing(artifact, events, small_disk):
+    # At each size something else is the first that does not fit: the predictions, or the proof.
+    for kilobytes, options in [(4, "rw"), (12, "rw"), (1000, "ro")]:
+        with small_disk(kilobytes, options) as disk:
+            run = soaflow("infer", artifact, events, disk / "predictions.h5")
+            assert run.returncode == 2, run.stdout
+            assert re.fullmatch(r"soaflow: error: \S+ cannot be written: [^\n]+\n", run.stderr)
+            assert list(disk.iterdir()) == []
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_infer_takes_no_and_one_row(artifact, tmp_path, rows):
+    with writing(tmp_path / "e.h5", EVENTS, {"particles": PARTICLES.place(rows)}, {}):
+        pass
+    run = soaflow("infer", artifact, tmp_path / "e.h5", tmp_path / "p.h5", "--batch-size", 64)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert f"{rows} rows in {rows} batches" in run.stdout
+    assert soaflow("compare", tmp_path / "p.h5", tmp_path / "p.h5").returncode == 0
 
 
 def test_inspect_tells_an_artifact_from_its_passport_and_loads_no_code(artifact, tmp_path, capsys):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from soaflow.errors import OutputError, StorageError
-from soaflow.files import read_json, replacing, sha256_of_file, write_json, write_text
+from soaflow.files import check_not_inputs, read_json, replacing, sha256_of_file, write_json, write_text
 
 
 def write_half_and_raise(path: Path, error: BaseException) -> None:
@@ -116,6 +116,15 @@ def test_writers_of_one_path_do_not_mix_their_bytes(tmp_path):
         writer.join()
     assert path.read_text() in texts
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_an_output_may_not_be_an_input(tmp_path):
+    (tmp_path / "a.h5").write_text("events")
+    (tmp_path / "b.h5").symlink_to("a.h5")
+    check_not_inputs([tmp_path / "new.h5"], [tmp_path / "a.h5", tmp_path / "missing.h5"])
+    for output in ("a.h5", "b.h5"):
+        with pytest.raises(OutputError, match=rf"{output} would replace .*a\.h5, which is read"):
+            check_not_inputs([tmp_path / "new.h5", tmp_path / output], [tmp_path / "a.h5"])
 
 
 def test_json_is_the_same_whatever_the_order_of_its_keys(tmp_path):

@@ -51,3 +51,19 @@ def test_descriptors_are_restored_in_process(tmp_path, capfd):
         raise ConfigError("wrong")
     print("visible")
     assert "visible" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("os.system('head -c 9000 /dev/zero'); raise ConfigError('key x is wrong')", "soaflow: error: "),
+        ("print('x' * 20000, flush=True)", "soaflow: error: there is no room for "),
+        ("os.system('head -c 9000 /dev/zero'); [][1]", "soaflow: IndexError, most likely a bug: see "),
+    ],
+)
+def test_a_log_on_a_full_disk_hides_no_sentence(small_disk, body, sentence):
+    with small_disk(4) as disk:
+        done, _ = run_in_job_log(disk, body)
+    assert done.returncode != 0
+    assert done.stderr.startswith(sentence)
+    assert done.stderr.count("\n") == 1

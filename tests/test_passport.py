@@ -50,10 +50,11 @@ def test_round_trip(artifact):
         ({"schema_version": 2}, "schema version 2"),
         ({"model": ...}, "no field 'model'"),
         ({"colour": "red"}, "unknown field 'colour'"),
-        ({"size": "20"}, "field 'size' is '20'"),
+        ({"size": "20"}, "field 'size' is '20', not an integer: export"),
+        ({"target": 3}, "field 'target' is 3, not a text: export"),
         ({"size": True}, "field 'size' is True"),
-        ({"checks": []}, "field 'checks'"),
-        ({"kind": "onnx"}, "program, jit, aot"),
+        ({"checks": []}, r"field 'checks' is \[\], not a mapping: export"),
+        ({"kind": "onnx"}, "program, jit, aot: export"),
     ],
 )
 def test_a_damaged_passport_is_refused(artifact, changes, message):

@@ -70,8 +70,26 @@ def test_a_file_of_the_user_counts(tmp_path):
 
 
 def test_a_missing_module_is_named():
-    with pytest.raises(ConfigError, match="no module 'no.such'"):
+    with pytest.raises(ConfigError, match=r"no module 'no\.such'"):
         code_digest("no.such")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"class Net(:\n", r"model\.py is not valid Python in line 1: "),
+        (b"WIDTH = '\xff'\n", r"model\.py is not valid Python"),
+        (b"\0", r"model\.py is not valid Python"),
+        (None, r"there is no file '.*model\.py'"),
+    ],
+    ids=["syntax", "encoding", "zero byte", "missing"],
+)
+def test_a_file_that_is_not_python_is_named(tmp_path, content, sentence):
+    model = tmp_path / "model.py"
+    if content is not None:
+        model.write_bytes(content)
+    with pytest.raises(ConfigError, match=sentence):
+        code_digest(str(model))
 
 
 def test_class_module():

@@ -10,11 +10,12 @@
 import contextlib
 import errno
 import hashlib
+import itertools
 import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,25 @@ def _reason_number(error: RuntimeError, folder: Path) -> int | None:
 def _output_error(path: Path, number: int) -> OutputError:
     reason = os.strerror(number)
     return OutputError(f"{path} cannot be written: {reason}; free space or choose another folder")
+
+
+def check_not_inputs(outputs: Iterable[Path | str], inputs: Iterable[Path | str]) -> None:
+    """Check that no output would replace a file that is read.
+
+    Raises
+    ------
+    OutputError
+        If an output is one of the inputs, under whatever name.
+    """
+    for output, read in itertools.product(map(Path, outputs), map(Path, inputs)):
+        try:
+            same = output.samefile(read)
+        except OSError:  # one of them is not there
+            same = False
+        if same:
+            raise OutputError(
+                f"{output} would replace {read}, which is read: choose another name for the output"
+            )
 
 
 def write_text(path: Path | str, text: str) -> None:

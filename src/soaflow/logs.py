@@ -1,5 +1,6 @@
 """A job's whole output in its log file, and one clear sentence on the screen when the user can mend it."""
 
+import errno
 import os
 import sys
 import traceback
@@ -11,6 +12,16 @@ from typing import TextIO
 from soaflow.errors import SoaflowError
 
 USER_ERROR_EXIT_CODE = 2
+
+
+@contextmanager
+def _room_or_not() -> Iterator[None]:
+    """Write to the log if the disk has room; what matters is on the screen already."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
 
 
 @contextmanager
@@ -45,16 +56,22 @@ def job_log(path: Path | str) -> Iterator[TextIO]:
             yield screen
         except SoaflowError as error:
             message = f"soaflow: error: {error}"
-            print(message, file=sys.stderr)
             print(message, file=screen)
+            with _room_or_not():
+                print(message, file=sys.stderr)
             raise SystemExit(USER_ERROR_EXIT_CODE) from error
         except Exception as error:
-            traceback.print_exc()
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                print(f"soaflow: error: there is no room for {path}: free space", file=screen)
+                raise SystemExit(USER_ERROR_EXIT_CODE) from error
             print(f"soaflow: {type(error).__name__}, most likely a bug: see {path}", file=screen)
+            with _room_or_not():
+                traceback.print_exc()
             raise SystemExit(1) from error
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                with _room_or_not():
+                    stream.flush()
             for saved_descriptor, descriptor in zip(saved, (1, 2), strict=True):
                 os.dup2(saved_descriptor, descriptor)
                 os.close(saved_descriptor)

@@ -96,15 +96,18 @@ class Passport:
         if wrong := sorted(set(types) ^ set(entry), key=str):
             state = "unknown field" if wrong[0] in entry else "no field"
             raise ArtifactError(f"{source} has {state} '{wrong[0]}': {remedy}")
-        for name, expected in types.items():
-            if type(entry[name]) is not _PLAIN_TYPES.get(expected, dict):
-                raise ArtifactError(f"{source}: field '{name}' is {entry[name]!r}, not {expected}: {remedy}")
+        for name, declared in types.items():
+            expected, kind = _PLAIN_TYPES.get(declared, (dict, "a mapping"))
+            if type(entry[name]) is not expected:
+                raise ArtifactError(f"{source}: field '{name}' is {entry[name]!r}, not {kind}: {remedy}")
         if entry["kind"] not in KINDS:
-            raise ArtifactError(f"{source}: field 'kind' is {entry['kind']!r}, not one of {', '.join(KINDS)}")
+            raise ArtifactError(
+                f"{source}: field 'kind' is {entry['kind']!r}, not one of {', '.join(KINDS)}: {remedy}"
+            )
         return cls(**entry)
 
 
-_PLAIN_TYPES: Mapping[Any, type] = {str: str, int: int}
+_PLAIN_TYPES: Mapping[Any, tuple[type, str]] = {str: (str, "a text"), int: (int, "an integer")}
 
 
 def passport_path(artifact: Path | str) -> Path:

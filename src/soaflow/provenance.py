@@ -29,7 +29,7 @@ def code_digest(*modules: str) -> str:
     Raises
     ------
     ConfigError
-        If there is no such module or file.
+        If there is no such module or file, or it is not Python.
     """
     digest = hashlib.sha256()
     for path in sorted({path for module in modules for path in _dependencies(_source_file(module))}):
@@ -52,7 +52,8 @@ def _source_file(module: str) -> Path:
     else:
         path = _installed_file(module)
     if not path.is_file():
-        raise ConfigError(f"there is no module '{module}': name an importable module or a .py file")
+        kind = "file" if module.endswith(".py") else "module"
+        raise ConfigError(f"there is no {kind} '{module}': name an importable module or a .py file")
     return path
 
 
@@ -92,7 +93,15 @@ def _imported_files(path: Path) -> Iterator[Path]:
 
 @cache
 def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    try:
+        return ast.parse(path.read_bytes(), filename=str(path))
+    except SyntaxError as error:
+        where = f" in line {error.lineno}" if error.lineno else ""
+        raise ConfigError(f"{path} is not valid Python{where}: {error.msg}; correct the file") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid Python: {error}; correct the file") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; name a readable Python file") from error
 
 
 @cache

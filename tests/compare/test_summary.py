@@ -41,6 +41,8 @@ def test_text_is_aligned_and_counts() -> None:
     header, rule, *_ = text.splitlines()
     assert rule.index("-", header.index("verdict") - 1) == header.index("verdict")
     assert "FAIL" in text
+    assert "1.00e+00 GeV" in text
+    assert "0.0e+00" not in text
     assert text.endswith("1 of 2 outputs passed.\n")
     assert as_text(()).endswith("0 of 0 outputs passed.\n")
 

@@ -9,8 +9,11 @@ import pytest
 from soaflow.compare.tolerances import Tolerance
 from soaflow.compare.verdict import Verdict, compare_files, judge_again, read_verdict, write_verdict
 from soaflow.errors import ConfigError, StorageError
-from soaflow.soa.layout import Item, Layout
+from soaflow.soa.layout import Item, ItemKind, Layout
 
+PT = Item("pt", "float32", unit="GeV")
+SCORES = Item("scores", "float64", ItemKind.EIGEN, (3,))
+LABEL = Item("label", "int32")
 Values = dict[str, np.ndarray[Any, Any]]
 STRICT = Tolerance(1e-5, 1e-4)
 
@@ -176,10 +179,24 @@ def test_other_files_are_refused(values: Values, write_predictions: Any, tmp_pat
     short = write_predictions("jit", {name: array[:299] for name, array in values.items()})
     with pytest.raises(StorageError, match=r"jit.h5 has 299 rows and .* has 300: run inference"):
         compare_files(reference, short, STRICT)
-    double = Layout.of(Item("pt", "float64"))
-    with pytest.raises(StorageError, match=r"item 'pt' \(float64 column \[\]\) where"):
-        compare_files(reference, write_predictions("jit", values, layout=double), STRICT)
-    fewer = Layout.of(Item("pt", "float32"))
+    for pt, scores, label, sentence in (
+        (Item("pt", "float64", unit="GeV"), SCORES, LABEL, r"item 'pt' \(float64 column \[\] in GeV\) where"),
+        (Item("pt", "float32", unit="MeV"), SCORES, LABEL, r"'pt' \(float32 column \[\] in MeV\) where"),
+        (Item("pt", "int32", unit="GeV"), SCORES, LABEL, r"'pt' \(int32 column \[\] in GeV\) where"),
+        (
+            PT,
+            Item("scores", "float64", ItemKind.EIGEN, (3, 1)),
+            LABEL,
+            r"'scores' \(float64 eigen \[3, 1\]\) w",
+        ),
+        (PT, SCORES, Item("label", "int64"), r"'label' \(int64 column \[\]\) where"),
+        (PT, LABEL, SCORES, r"'label' \(int32 column \[\]\) where .* has item 'scores'"),
+    ):
+        items = {"scores": values["scores"].reshape(-1, *scores.shape)} if scores.shape else {}
+        other = write_predictions("jit", values | items, layout=Layout.of(pt, scores, label))
+        with pytest.raises(StorageError, match=sentence):
+            compare_files(reference, other, STRICT)
+    fewer = Layout.of(Item("pt", "float32", unit="GeV"))
     with pytest.raises(StorageError, match=r"has 1 output items and .* has 3"):
         compare_files(reference, write_predictions("jit", values, layout=fewer), STRICT)
     with pytest.raises(StorageError, match=r"none.h5 cannot be read"):
@@ -187,6 +204,45 @@ def test_other_files_are_refused(values: Values, write_predictions: Any, tmp_pat
     (tmp_path / "list.json").write_text("[]")
     with pytest.raises(StorageError, match=r"list.json is not a verdict"):
         read_verdict(tmp_path / "list.json")
+
+
+def test_rounding_of_the_candidate_is_seen_against_a_wider_reference(
+    values: Values, write_predictions: Any
+) -> None:
+    exact = changed(values, pt=np.random.default_rng(2).exponential(30.0, 300))
+    rounded = exact["pt"].astype(np.float32)
+    wide = Layout.of(Item("pt", "float64", unit="GeV"), SCORES, LABEL)
+    reference = write_predictions("reference", exact, layout=wide)
+
+    candidate = write_predictions("jit", changed(exact, pt=rounded))
+    found = compare_files(reference, candidate, STRICT).outputs[0].differences
+    largest = found.largest_absolute
+    by_hand = np.abs(rounded.astype(np.float64) - exact["pt"])
+    assert found.absolute.zeros == np.count_nonzero(by_hand == 0) == 0
+    assert largest is not None
+    assert (largest.difference, largest.row) == (by_hand.max(), by_hand.argmax())
+    assert (largest.reference, largest.value) == (exact["pt"][largest.row], float(rounded[largest.row]))
+    # Half a unit in the last place of float32, relative to a number of at least 1 in its binade.
+    assert found.largest_relative is not None
+    assert 2.0**-26 < found.largest_relative.difference <= 2.0**-24
+    assert not compare_files(reference, candidate, Tolerance(0, 1e-8)).passed
+    assert compare_files(reference, candidate, Tolerance(0, 2.0**-24)).passed
+
+    same = write_predictions("same", exact, layout=wide)
+    equal = compare_files(reference, same, Tolerance(0, 0)).outputs[0]
+    assert (equal.passed, equal.differences.absolute.zeros) == (True, 300)
+    assert (equal.differences.largest_absolute, equal.minimum_absolute) == (None, 0.0)
+
+
+def test_overflow_of_the_candidate_is_a_mismatch(values: Values, write_predictions: Any) -> None:
+    exact = changed(values, pt=np.full(300, 1e39))
+    wide = Layout.of(Item("pt", "float64", unit="GeV"), SCORES, LABEL)
+    overflown = changed(values, pt=np.full(300, np.inf, np.float32))
+    verdict = compare_files(
+        write_predictions("reference", exact, layout=wide), write_predictions("jit", overflown), STRICT
+    )
+    assert verdict.outputs[0].differences.mismatched_infinity == 300
+    assert not verdict.passed
 
 
 def test_item_without_tolerance_is_named(values: Values, write_predictions: Any) -> None:

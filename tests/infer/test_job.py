@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import threading
 import time
 
@@ -75,12 +76,35 @@ def test_predictions_repeat_to_the_byte_and_the_proof_file_is_what_was_returned(
     assert sha256_of_file(bench.predictions) == first
 
 
-def test_reference_computes_in_float64_and_outputs_are_cast_when_written(bench, particles):
+@pytest.mark.parametrize(
+    "variant",
+    [
+        REFERENCE,
+        Variant("double", Backend.EAGER, dtype="float64", batch_size=3),
+        Variant("single", Backend.EAGER),
+    ],
+)
+def test_what_is_computed_in_float64_is_written_unrounded(bench, particles, variant):
+    dtype = variant.dtype
     particles(bench.events, 10)
     seen = []
-    bench.run(Function(lambda x: (seen.append(x.dtype), x.sum(1, keepdim=True))[1]), variant=REFERENCE)
-    assert set(seen) == {torch.float64}
-    assert bench.written().dtype == np.float32
+    third = Function(lambda x: (seen.append(x.dtype), x[:, :1] / 3)[1])
+    bench.run(third, variant=variant)
+    assert set(seen) == {getattr(torch, dtype)}
+    assert bench.written().dtype == np.dtype(dtype)
+    assert np.array_equal(bench.written(), bench.events_column("pt").astype(dtype) / np.dtype(dtype).type(3))
+
+
+def test_outputs_that_are_no_floats_keep_their_dtype_in_the_reference(bench, particles):
+    bench.signature = Signature(
+        bench.signature.inputs,
+        (TensorOutput("energy", ("energy",)), TensorOutput("label", ("label",))),
+        Layout.of(Item("energy", "float32", unit="GeV"), Item("label", "int32")),
+    )
+    particles(bench.events, 10)
+    bench.run(Function(lambda x: (x[:, :1], (10 * x[:, :1]).int())), variant=REFERENCE)
+    found = read_header(bench.predictions, PREDICTIONS).collection("predictions").placement.layout
+    assert found == Layout.of(Item("energy", "float64", unit="GeV"), Item("label", "int32"))
 
 
 def test_several_outputs_of_several_kinds(bench, particles):
@@ -350,6 +374,7 @@ def test_a_gpu_that_is_not_there_is_an_error_before_anything_is_written(bench, p
         (lambda x: (x[:, :1], x[:, :1]), "2 outputs, and its signature has 1"),
         (lambda _: (), "0 outputs"),
         (lambda _: None, "NoneType"),
+        (lambda x: x[:, :1] * 1j, "output 'energy' is complex, which no item can hold"),
         (lambda x: x @ torch.zeros(5, 1), r"rows 0 to 100 .*particles \[100, 3\] float32.*shapes"),
         (lambda x: x.no_such_thing, "no_such_thing"),
     ],
@@ -358,6 +383,7 @@ def test_a_model_that_fails_or_returns_other_outputs(bench, particles, function,
     particles(bench.events, 100)
     with pytest.raises(ModelError, match=telling) as raised:
         bench.run(Function(function))
+    assert re.match(rf"model \w*, variant \w+, {re.escape(str(bench.events))}: ", str(raised.value))
     assert "\n" not in str(raised.value)
     assert bench.leftovers() == []
 

@@ -76,10 +76,19 @@ def test_a_fault_is_a_sentence(class_path, arguments, sentence) -> None:
         build_model(class_path, arguments, seed=0)
 
 
-@pytest.mark.parametrize("source", ["import no_such_package", "def broken(:", "raise OSError('x')"])
+@pytest.mark.parametrize(
+    "source", ["import no_such_package", "def broken(:", "raise OSError('x')", "raise ValueError('x\\ny')"]
+)
 def test_a_file_that_does_not_import(tmp_path, source) -> None:
     (tmp_path / "net.py").write_text(source)
     before = set(sys.modules)
-    with pytest.raises(ModelError, match=r"net\.py cannot be imported: \w+Error: "):
+    with pytest.raises(ModelError, match=r"net\.py cannot be imported: \w+Error: ") as raised:
         build_model(f"{tmp_path}/net.py:Net", {}, seed=0)
+    assert "\n" not in str(raised.value)
     assert set(sys.modules) == before
+
+
+def test_a_file_that_exits(tmp_path) -> None:
+    (tmp_path / "net.py").write_text("import sys\nsys.exit('no GPU')\n")
+    with pytest.raises(ModelError, match=r"net\.py cannot be imported: SystemExit: no GPU"):
+        build_model(f"{tmp_path}/net.py:Net", {}, seed=0)

@@ -13,6 +13,11 @@ def net(width: int = 3) -> nn.Module:
     return nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, width))
 
 
+def change_of(name, function):
+    """A function that changes one tensor of a state dict."""
+    return lambda weights: weights.update({name: function(weights[name])})
+
+
 def state(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
@@ -66,6 +71,10 @@ def test_reads_what_users_save(tmp_path) -> None:
             lambda weights: weights.update({"1.weight": torch.ones(4, 2)}),
             r"'1\.weight' has shape \[4, 2\], and the model's has \[3, 2\]",
         ),
+        (change_of("1.weight", torch.Tensor.to_sparse), r"'1\.weight' is not a dense tensor with values"),
+        (change_of("1.weight", lambda t: t.to("meta")), r"'1\.weight' is not a dense tensor with values"),
+        (change_of("1.weight", lambda t: t + 1j), r"'1\.weight' is complex, and the model's is real"),
+        (change_of("1.bias", lambda t: t / 0 * 0), r"'1\.bias' holds NaN"),
     ],
 )
 def test_weights_of_another_model_change_nothing(tmp_path, change, sentence) -> None:

@@ -18,10 +18,11 @@ EVENTS_LAYOUT = Layout.of(
     Item("gen_pt", "float32", unit="GeV"), Item("flavour", "int32"), Item("image_class", "int32")
 )
 PREDICTIONS_LAYOUT = Layout.of(
-    Item("reco_pt", "float32", unit="GeV"),
-    Item("b_probability", "float32"),
-    Item("logits", "float32", ItemKind.EIGEN, (4,)),
+    Item("reco_pt", "float64", unit="GeV"),
+    Item("b_probability", "float64"),
+    Item("logits", "float64", ItemKind.EIGEN, (4,)),
 )
+"""Of the reference, which is stored in float64."""
 
 Shard = tuple[Path, Path]
 
@@ -58,11 +59,14 @@ def write_shard(tmp_path: Path) -> Callable[..., Shard]:
 
 @pytest.fixture
 def write_verdict_of(tmp_path: Path) -> Callable[..., Path]:
-    """Write a verdict of one output whose reference is 1 GeV everywhere."""
+    """Write a verdict of one output; its reference is 1 GeV everywhere unless given."""
 
-    def write(values: Any, *, model: str = "Net", variant: str = "jit", shard: str = "0") -> Path:
+    def write(
+        values: Any, *, reference: Any = None, model: str = "Net", variant: str = "jit", shard: str = "0"
+    ) -> Path:
         found, tolerance = np.asarray(values, np.float64), Tolerance(1e-5, 1e-4)
-        output = OutputVerdict("pt", "GeV", tolerance, differences(np.ones_like(found), found, tolerance))
+        expected = np.ones_like(found) if reference is None else np.asarray(reference, np.float64)
+        output = OutputVerdict("pt", "GeV", tolerance, differences(expected, found, tolerance))
         path = tmp_path / f"{model}.{variant}.{shard}.json"
         write_verdict(path, Verdict("toy", shard, model, variant, len(found), (output,)))
         return path
@@ -87,6 +91,7 @@ def write_proof(tmp_path: Path) -> Callable[..., Path]:
             "batch_seconds_quantiles": [0.1, 0.2, 0.5, 1.0, 1.5, 2.0],
             "quantiles": [0.0, 0.16, 0.5, 0.84, 0.99, 1.0],
             "peak_resident_bytes": 300 << 20,
+            "threads_seen": 1,
             "seconds_to_first_result": 2.0,
         } | changes
         path = tmp_path / f"{next(names)}.proof.json"

@@ -1,6 +1,7 @@
 """Differences, performance, verdict table and pipeline, from the files of other stages."""
 
 import json
+import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,9 +12,11 @@ import pytest
 
 from soaflow.errors import StorageError
 from soaflow.report.differences import plot_differences
-from soaflow.report.performance import plot_performance
+from soaflow.report.performance import measured, plot_performance, threads_of
 from soaflow.report.pipeline import STEPS, Step, columns_of, plot_pipeline
-from soaflow.report.verdict_table import Cell, matrix_of, plot_verdict_matrix, write_verdict_table
+from soaflow.report.style import colours
+from soaflow.report.verdict_matrix import Cell, matrix_of, plot_verdict_matrix
+from soaflow.report.verdict_table import write_verdict_table
 
 Write = Callable[..., Path]
 
@@ -65,14 +68,15 @@ def test_performance_figures(write_proof: Write, tmp_path: Path) -> None:
     proofs = [
         write_proof(),
         write_proof(peak_resident_bytes=500 << 20, batch_seconds=[0.25, 0.25, 9.0]),
-        write_proof(variant="aot", batch_size=0, batches=1, batch_seconds=[0.5]),
+        write_proof(variant="aot", batch_size=0, batches=1, batch_seconds=[0.5], threads_seen=2),
         write_proof(variant="many", batch_seconds=[]),
         write_proof(variant="none", rows=0, batches=0, batch_seconds=[], seconds_to_first_result=None),
     ]
     figures_path = tmp_path / "figures.json"
     drawn_twice(lambda path: plot_performance(proofs, path, figures_path, model="Net"), tmp_path)
     figures = json.loads(figures_path.read_text())
-    assert list(figures) == ["aot", "jit", "many", "none"]
+    assert set(figures) == {"aot", "jit", "many", "none"}
+    assert (figures["jit"]["threads"], figures["aot"]["threads"]) == (1, 2)
     # The full batches of 100 rows took 1, 0.5, 0.25 and 0.25 s; the short ones do not count.
     low, middle, high = np.quantile([100, 200, 400, 400], [0.16, 0.5, 0.84])
     assert figures["jit"]["rows_per_second"] == pytest.approx({"low": low, "middle": middle, "high": high})
@@ -110,6 +114,26 @@ def test_performance_of_the_jobs_own_file(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a.json").read_text())["jit"]["rows_per_second"]["middle"] == 20
 
 
+def test_variants_keep_the_order_of_the_files(write_proof: Write) -> None:
+    documents = [json.loads(write_proof(variant=name).read_text()) for name in ("jit", "aot", "eager", "jit")]
+    assert [found.variant for found in measured(documents)] == ["jit", "aot", "eager"]
+
+
+def test_threads_are_those_seen(write_proof: Write) -> None:
+    def sentence(*threads: int) -> str:
+        proofs = [write_proof(variant=f"v{i}", threads_seen=seen) for i, seen in enumerate(threads)]
+        return threads_of(measured([json.loads(path.read_text()) for path in proofs]))
+
+    assert sentence() == ""
+    assert sentence(1, 1) == "one thread seen in each job"
+    assert sentence(1, 4, 2) == "up to 4 threads seen in a job of v1"
+
+
+@pytest.mark.parametrize("count", [1, 6, 7, 10])
+def test_many_variants_differ_in_colour(count: int) -> None:
+    assert len(set(colours(count))) == count
+
+
 def test_no_proofs_give_a_picture(tmp_path: Path) -> None:
     drawn_twice(lambda path: plot_performance([], path, model="Net"), tmp_path)
 
@@ -141,14 +165,55 @@ def test_page_is_sound_and_loads_nothing(write_verdict_of: Write, tmp_path: Path
     assert "&lt;jit&gt;" in page
     assert "<td class='number'>1, NaN/Inf 2</td>" in page
     assert "FAIL 1/1" in page
-    assert sum(tag == "tr" and attributes.get("class") == "fail" for tag, attributes in tags) == 1
+    rows = [attributes.get("class") for tag, attributes in tags if tag == "tr"]
+    # Of the failed output: its values over the tolerance, its NaN, and its line among all outputs.
+    assert rows.count("fail") == 3
+    assert page.index("What failed") < page.index("class='matrix'")
+    assert figures_of(page, "failures") == [
+        ["1 of 3", "1", "1", "7", "6", "1.1e-4"],
+        ["1 NaN/Inf", "2", "–", "–", "–", "none"],
+    ]
     drawn_twice(lambda path: plot_verdict_matrix(verdicts, path), tmp_path)
+
+
+def figures_of(page: str, table: str) -> list[list[str]]:
+    """Return the figures of each line of a table."""
+    body = page[page.index(f"<table class='{table}'>") :].partition("</table>")[0]
+    lines = body.partition("<tbody>")[2].split("</tr>")[:-1]
+    return [re.findall(r"<td class='number'>(.*?)</td>", line) for line in lines]
+
+
+def test_page_shows_the_row_that_is_farthest_over_its_tolerance(
+    write_verdict_of: Write, tmp_path: Path
+) -> None:
+    """The tolerance is 1e-5 + 1e-4 |reference|."""
+
+    def shown(reference: list[float], values: list[float]) -> list[list[str]]:
+        verdict = write_verdict_of(values, reference=reference)
+        write_verdict_table([verdict], tmp_path / "page.html")
+        return figures_of((tmp_path / "page.html").read_text(), "failures")
+
+    # The largest difference is allowed, the largest relative one is not.
+    assert shown([1e6, 1.0], [1e6 + 90, 1.5]) == [["1 of 2", "1", "1", "1.5", "0.5", "1.1e-4"]]
+    # Neither is over; the middle row is, whose sizes alone are known.
+    assert shown([1e6, 1.0, 1e-7], [1e6 + 90, 1.0003, 2e-7 + 5e-6]) == [
+        ["1 of 3", "not kept", "±1", "–", "3e-4", "1.1e-4"]
+    ]
+
+
+def test_page_shows_some_failures_at_the_top_and_all_below(write_verdict_of: Write, tmp_path: Path) -> None:
+    verdicts = [write_verdict_of([2.0], shard=str(shard)) for shard in range(13)]
+    write_verdict_table(verdicts, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert (len(figures_of(page, "failures")), len(figures_of(page, "all"))) == (10, 13)
+    assert "3 more failures below." in page
 
 
 def test_page_of_passes_and_of_nothing(write_verdict_of: Write, tmp_path: Path) -> None:
     write_verdict_table([write_verdict_of([1.0])], tmp_path / "page.html")
     assert "All 1 output are within tolerance." not in (tmp_path / "page.html").read_text()
     assert "Every output is within tolerance (1 output)." in (tmp_path / "page.html").read_text()
+    assert "What failed" not in (tmp_path / "page.html").read_text()
     write_verdict_table([], tmp_path / "page.html")
     pages_tags((tmp_path / "page.html").read_text())
     drawn_twice(lambda path: plot_verdict_matrix([], path), tmp_path)

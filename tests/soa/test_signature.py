@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from soaflow.errors import LayoutError, SoaflowError, TensorSpecError
+from soaflow.errors import LayoutError, TensorSpecError
 from soaflow.soa.layout import Item, ItemKind, Layout
 from soaflow.soa.signature import PREDICTION_COLLECTION, RowRange, Signature, TensorInput, TensorOutput
 
@@ -44,6 +44,19 @@ def test_a_signature_is_made_of_a_models_entries():
     assert signature.collections == ("tracks", "hits")
     assert signature.inputs[3].layout.names == ("batch_begin",)
     assert PREDICTION_COLLECTION == "predictions"
+
+
+def test_float64_outputs_change_only_the_width_of_floats():
+    outputs = [*OUTPUTS, {"name": "label", "items": [{"name": "label", "dtype": "int32", "unit": "1"}]}]
+    signature = Signature.from_config(INPUTS, outputs, LAYOUTS, 64)
+    wide = signature.with_float64_outputs()
+    assert [item.dtype for item in wide.output_layout.items] == ["float64", "float64", "int32"]
+    assert (wide.inputs, wide.outputs) == (signature.inputs, signature.outputs)
+    for item, wider in zip(signature.output_layout.items, wide.output_layout.items, strict=True):
+        assert wider.to_mapping() | {"dtype": item.dtype} == item.to_mapping()
+    assert wide.output_layout.alignment == 64
+    assert wide.with_float64_outputs() == wide
+    assert [item.dtype for item in signature.output_layout.items] == ["float32", "float32", "int32"]
 
 
 def test_a_signature_survives_json():
@@ -91,6 +104,9 @@ def test_entries_that_do_not_fit_are_named(inputs, outputs, sentence):
         lambda entry: entry["inputs"][0].pop("layout"),
         lambda entry: entry["inputs"][0].update(rows="sideways"),
         lambda entry: entry["inputs"][0].update(items=3),
+        lambda entry: entry["inputs"][0].update(name=[4]),
+        lambda entry: entry["inputs"][0].update(collection=4),
+        lambda entry: entry["outputs"][0].update(name=None),
         lambda entry: entry["inputs"][0].update(layout="pt"),
         lambda entry: entry["inputs"][0].update(layout_alignment=100),
         lambda entry: entry.update(inputs=[7]),
@@ -101,5 +117,5 @@ def test_entries_that_do_not_fit_are_named(inputs, outputs, sentence):
 def test_a_damaged_signature_is_a_sentence(damage):
     entry = Signature.from_config(INPUTS, OUTPUTS, LAYOUTS, 128).to_mapping()
     damage(entry)
-    with pytest.raises(SoaflowError):
-        Signature.from_mapping(entry)
+    with pytest.raises(TensorSpecError, match=r"the signature in net\.pt\.json is damaged \(.+\): export"):
+        Signature.from_mapping(entry, "net.pt.json")

@@ -341,3 +341,29 @@ def test_a_model_that_does_not_take_its_inputs(make_events, make_signature, make
 def test_outputs_that_are_not_declared(make_events, make_signature, make_settings, model, sentence) -> None:
     with pytest.raises(ModelError, match=sentence):
         train(model, make_signature(out=1), make_settings(LINEAR), [make_events(60)], seed=1)
+
+
+@pytest.mark.parametrize(
+    ("forward", "target", "sentence"),
+    [
+        (lambda _: 1 / 0, LINEAR, "cannot be called with xy .*: division by zero"),
+        (lambda x: x.no_such_thing, LINEAR, "cannot be called with xy .*no_such_thing"),
+        (lambda x: x.detach(), LINEAR, "has no gradient: element 0 of tensors does not require grad"),
+        (
+            lambda x: x * 100,
+            ("out", "fraction", "binary_cross_entropy"),
+            "the loss of Function cannot be computed",
+        ),
+    ],
+    ids=["raises", "attribute", "no gradient", "no probability"],
+)
+def test_whatever_a_model_does_wrong_is_a_sentence(
+    make_events, make_signature, make_settings, forward, target, sentence
+) -> None:
+    class Function(nn.Linear):
+        def forward(self, values):
+            return forward(super().forward(values))
+
+    with pytest.raises(TrainingError, match=sentence) as raised:
+        train(Function(2, 1), make_signature(out=1), make_settings(target), [make_events(60)], seed=1)
+    assert "\n" not in str(raised.value)

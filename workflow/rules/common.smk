@@ -21,12 +21,26 @@ def read_settings():
         raise WorkflowError(str(error)) from error
 
 
+def read_model_code(models):
+    """The digest of each model's own code; a missing or faulty file stops Snakemake with one sentence."""
+    digests = {}
+    for name, model in models.items():
+        try:
+            digests[name] = code_digest(class_module(model.class_path))
+        except SoaflowError as error:
+            raise WorkflowError(
+                f"configuration: key 'models.{name}.class': {error}"
+            ) from error
+    return digests
+
+
 def one_of(names):
     """A regular expression for exactly these names; it matches nothing if there are none."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
 settings = read_settings()
+MODEL_CODE = read_model_code(settings.models)
 
 # TorchScript orders what it scripts by Python's string hashes; jobs inherit the setting.
 os.environ.setdefault("PYTHONHASHSEED", "0")
@@ -59,7 +73,7 @@ def model_signature(wildcards):
 
 
 def model_code(wildcards):
-    return code_digest(class_module(model_of(wildcards).class_path))
+    return MODEL_CODE[wildcards.model]
 
 
 def event_files(dataset):

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 with job_log(snakemake.log[0]):
-    from soaflow.report.verdict_table import plot_verdict_matrix, write_verdict_table
+    from soaflow.report.verdict_matrix import plot_verdict_matrix
+    from soaflow.report.verdict_table import write_verdict_table
 
     write_verdict_table(snakemake.input.verdicts, snakemake.output.table)
     plot_verdict_matrix(snakemake.input.verdicts, snakemake.output.matrix)

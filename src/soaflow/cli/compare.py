@@ -5,6 +5,7 @@ import argparse
 from soaflow.compare.summary import as_text, failures, summarise
 from soaflow.compare.tolerances import Tolerance
 from soaflow.compare.verdict import compare_files, write_verdict
+from soaflow.files import check_not_inputs
 from soaflow.soa.signature import PREDICTION_COLLECTION
 from soaflow.soa.storage import PREDICTIONS, read_header
 
@@ -19,6 +20,8 @@ BY_DTYPE = {
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare two predictions files, print the table and the failures, and write the verdict if asked."""
+    if arguments.json:
+        check_not_inputs((arguments.json,), (arguments.reference, arguments.candidate))
     verdict = compare_files(arguments.reference, arguments.candidate, _tolerances(arguments))
     if arguments.json:
         write_verdict(arguments.json, verdict)

@@ -5,13 +5,19 @@ import os
 from pathlib import Path
 
 from soaflow.errors import ArtifactError
+from soaflow.files import check_not_inputs
 from soaflow.infer.variants import NATIVE_TARGET, Backend, Device, Variant
-from soaflow.passport import PROGRAM, Passport, verify_artifact
+from soaflow.passport import PROGRAM, Passport, passport_path, verify_artifact
 from soaflow.threads import SINGLE_THREAD_VARIABLES
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a job as the workflow does, with the signature and dtype of the artifact's passport."""
+    proof_path = _proof_path(arguments.predictions)
+    check_not_inputs(
+        (arguments.predictions, proof_path),
+        (arguments.artifact, passport_path(arguments.artifact), arguments.events),
+    )
     passport = verify_artifact(arguments.artifact)
     variant = _variant(arguments, passport)
     os.environ.update(SINGLE_THREAD_VARIABLES)
@@ -24,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         variant,
         events=arguments.events,
         predictions=arguments.predictions,
-        proof=_proof_path(arguments.predictions),
+        proof=proof_path,
     )
     rate = f" at {proof.rows_per_second:.4g} rows/s" if proof.rows_per_second else ""
     print(

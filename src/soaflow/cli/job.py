@@ -10,7 +10,7 @@ from soaflow.infer import backends
 from soaflow.infer.job import run_job
 from soaflow.infer.proof import Proof
 from soaflow.infer.variants import Backend, Variant
-from soaflow.passport import Passport
+from soaflow.passport import Passport, passport_path
 from soaflow.soa.signature import Signature
 from soaflow.soa.storage import EVENTS, read_header
 
@@ -40,7 +40,7 @@ def run_artifact(
     SoaflowError
         As `soaflow.infer.job.run_job`.
     """
-    signature = Signature.from_mapping(passport.signature)
+    signature = Signature.from_mapping(passport.signature, passport_path(artifact))
     found = read_header(events, EVENTS).attributes
     # As texts, which the workflow's wildcards are, so that both write the same bytes.
     named = {key: str(found[key]) for key in _OF_THE_EVENTS if key in found}

@@ -183,11 +183,15 @@ def _text_cells(line: SummaryLine) -> tuple[str, ...]:
         "pass" if line.passed else "FAIL",
         "?" if line.over_tolerance is None else str(line.over_tolerance),
         str(line.mismatches),
-        f"{line.max_absolute:.2e}{unit}",
-        f"{line.mean_absolute:.1e}",
-        f"{line.max_relative:.2e}",
-        "never" if line.minimum_absolute is None else f"{line.minimum_absolute:.1e}{unit}",
+        f"{_scientific(line.max_absolute, 2)}{unit}",
+        _scientific(line.mean_absolute, 1),
+        _scientific(line.max_relative, 2),
+        "never" if line.minimum_absolute is None else f"{_scientific(line.minimum_absolute, 1)}{unit}",
     )
+
+
+def _scientific(value: float, decimals: int) -> str:
+    return f"{value:.{decimals}e}" if value else "0"
 
 
 def _failure(verdict: Verdict, output: OutputVerdict) -> str:

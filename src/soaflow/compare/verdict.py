@@ -24,7 +24,7 @@ from soaflow.compare.records import from_json, to_json
 from soaflow.compare.tolerances import Tolerance
 from soaflow.errors import ConfigError, StorageError
 from soaflow.files import read_json, write_json
-from soaflow.soa.layout import Layout
+from soaflow.soa.layout import Item
 from soaflow.soa.signature import PREDICTION_COLLECTION
 from soaflow.soa.storage import PREDICTIONS, FileHeader, MappedBlob, map_blob, read_header
 
@@ -111,7 +111,9 @@ def compare_files(
     Parameters
     ----------
     reference, candidate
-        Predictions files of one model for the same events.
+        Predictions files of one model for the same events. The reference's floating items may be
+        wider than the candidate's, as it is computed and stored in float64; the differences are
+        taken in float64, so that the candidate's rounding counts.
     tolerances
         One for all items, or one for each item of the prediction collection by name.
 
@@ -119,7 +121,8 @@ def compare_files(
     ------
     StorageError
         If a file is not a sound predictions file, or the two differ in dataset, shard, model,
-        layout or number of rows.
+        number of rows, or in an item's name, kind, shape, unit or (wider floats of the reference
+        aside) dtype.
     ConfigError
         If an item has no tolerance.
     """
@@ -223,14 +226,17 @@ def _check_agreement(reference: FileHeader, candidate: FileHeader) -> None:
                 "compare predictions of one model for the same events"
             )
     placements = [header.collection(PREDICTION_COLLECTION).placement for header in (reference, candidate)]
-    described = [_described(placement.layout) for placement in placements]
-    for expected, found in zip(*described, strict=False):
-        if expected != found:
-            raise StorageError(f"{candidate.path} has {found} where {reference.path} has {expected}")
-    if len(described[0]) != len(described[1]):
+    wanted, given = (placement.layout.items for placement in placements)
+    for item, other in zip(wanted, given, strict=False):
+        if not _comparable(item, other):
+            raise StorageError(
+                f"{candidate.path} has {_described(other)} where {reference.path} has {_described(item)}: "
+                "compare predictions of one model, and name the one with wider floats as the reference"
+            )
+    if len(wanted) != len(given):
         raise StorageError(
-            f"{candidate.path} has {len(described[1])} output items and {reference.path} has "
-            f"{len(described[0])}: compare predictions of one model"
+            f"{candidate.path} has {len(given)} output items and {reference.path} has "
+            f"{len(wanted)}: compare predictions of one model"
         )
     if placements[0].rows != placements[1].rows:
         raise StorageError(
@@ -239,8 +245,14 @@ def _check_agreement(reference: FileHeader, candidate: FileHeader) -> None:
         )
 
 
-def _described(layout: Layout) -> list[str]:
-    return [f"item '{i.name}' ({i.dtype} {i.kind.value} {list(i.shape)})" for i in layout.items]
+def _comparable(reference: Item, candidate: Item) -> bool:
+    wider = reference.floating and candidate.floating and reference.itemsize >= candidate.itemsize
+    return reference == (dataclasses.replace(candidate, dtype=reference.dtype) if wider else candidate)
+
+
+def _described(item: Item) -> str:
+    unit = f" in {item.unit}" if item.unit else ""
+    return f"item '{item.name}' ({item.dtype} {item.kind.value} {list(item.shape)}{unit})"
 
 
 def _tolerance_of(item: str, tolerances: Tolerance | Mapping[str, Tolerance]) -> Tolerance:

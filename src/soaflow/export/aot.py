@@ -77,7 +77,7 @@ def write_aot(
     passport = verify_artifact(program_path)
     if passport.kind != PROGRAM:
         raise ArtifactError(f"{program_path} is of kind {passport.kind}: compile a program")
-    signature = Signature.from_mapping(passport.signature)
+    signature = Signature.from_mapping(passport.signature, passport_path(program_path))
     program = read_program(program_path)
     eager = eager_program(read_program(program_path))
     with tempfile.TemporaryDirectory(prefix="soaflow-", dir=scratch) as folder:

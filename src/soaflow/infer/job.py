@@ -1,11 +1,13 @@
 """One inference job: a model in one variant over one events file, on one thread, without a copy.
 
 The invariant: predictions and proof appear together, after the job's own measurement has borne out
-its claims; in any error neither does. The input file is mapped, never read.
+its claims; in any error neither does. The input file is mapped, never read. What a variant computes in
+float64 is written in float64, whatever the declared outputs: the reference is never rounded.
 """
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +52,12 @@ def run_job(
     load
         Verifies and loads the model; called after the file has been checked.
     signature
-        Of the model.
+        Of the model, as declared.
     events_path
         The file to read.
     predictions_path, proof_path
-        The files to write: the outputs by row, and the measurement as JSON.
+        The files to write: the outputs by row, and the measurement as JSON. Floating outputs have the
+        declared dtypes, or float64 if the variant computes in it.
     variant
         How to run; the backend that `load` returns must be the variant's.
     attributes
@@ -85,6 +88,8 @@ def run_job(
     run_single_threaded()
     freed_memory_kept = process.keep_freed_memory()
     threads = process.thread_count()
+    if variant.dtype == "float64":
+        signature = signature.with_float64_outputs()
     place = place or place_for(variant.device)
     header = read_header(events_path, EVENTS)
     check_layouts(header, signature)
@@ -104,6 +109,7 @@ def run_job(
     placements = {PREDICTION_COLLECTION: signature.output_layout.place(rows)}
     named = {**attributes, "variant": variant.name}
     with (
+        _model_errors_naming(f"model {attributes.get('model', '')}, variant {variant.name}, {events_path}"),
         replacing(proof_path) as temporary_proof,
         mapping_new(predictions_path, PREDICTIONS, placements, named) as written,
         torch.inference_mode(),
@@ -151,6 +157,14 @@ def run_job(
         judge_proof(proof, str(predictions_path))
         write_json(temporary_proof, proof.to_mapping())
     return proof
+
+
+@contextlib.contextmanager
+def _model_errors_naming(label: str) -> Iterator[None]:
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"{label}: {error}") from error
 
 
 def _collection_proof(name: str, blob: MappedBlob, cached_before: int) -> CollectionProof:
@@ -218,7 +232,8 @@ class _Loop:
                 for tensor, values in zip(self._inputs, tensors, strict=True)
             )
             raise ModelError(
-                f"the model fails on rows {begin} to {end} with the inputs {shapes}: {_reason(error)}"
+                f"the model fails on rows {begin} to {end} with the inputs {shapes}: {_reason(error)}; "
+                "make the model and the items of its inputs fit each other"
             ) from error
 
 

@@ -50,7 +50,7 @@ def build_model(class_path: str, arguments: Mapping[str, Any], seed: int) -> nn.
         torch.default_generator.manual_seed(seed)
         try:
             return model_class(**arguments).eval()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ModelError(
                 f"{class_path} cannot be built with the arguments {dict(arguments)}: {_reason(error)}"
             ) from error
@@ -80,7 +80,7 @@ def _module(name: str) -> ModuleType:
                 f"there is no module '{name}': install it, or name a file as path/to/file.py:Class"
             ) from error
         raise ModelError(f"module '{name}' cannot be imported: {_reason(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(f"module '{name}' cannot be imported: {_reason(error)}") from error
 
 
@@ -101,11 +101,12 @@ def _module_of_file(path: Path) -> ModuleType:
     sys.modules[name] = module  # where TorchScript and pickle look for the source of a class
     try:
         specification.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ModelError(f"{path} cannot be imported: {_reason(error)}") from error
     return module
 
 
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _reason(error: BaseException) -> str:
+    """Return an exception as one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -42,8 +42,8 @@ def read_weights(path: Path | str, module: nn.Module) -> None:
     Raises
     ------
     ArtifactError
-        If the file is missing, corrupt or not a state dict, or its names or shapes are not the
-        module's. The module is then unchanged.
+        If the file is missing, corrupt or not a state dict, its names or shapes are not the module's,
+        or a tensor holds NaN or is not dense and real. The module is then unchanged.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -74,7 +74,17 @@ def _mismatch(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor])
     for name, tensor in expected.items():
         if found[name].shape != tensor.shape:
             return f"'{name}' has shape {list(found[name].shape)}, and the model's has {list(tensor.shape)}"
+        if fault := _fault(found[name], tensor):
+            return f"'{name}' {fault}"
     return ""
+
+
+def _fault(found: torch.Tensor, expected: torch.Tensor) -> str:
+    if found.layout is not torch.strided or found.is_meta:
+        return "is not a dense tensor with values"
+    if found.is_complex() and not expected.is_complex():
+        return "is complex, and the model's is real"
+    return "holds NaN" if found.isnan().any() else ""
 
 
 def _and_more(names: list[str]) -> str:

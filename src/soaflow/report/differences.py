@@ -14,7 +14,7 @@ from soaflow.report.documents import described_by, read_documents
 from soaflow.report.style import (
     FAINT,
     LINE_STYLES,
-    PALETTE,
+    colours,
     counted,
     headline,
     nothing_to_show,
@@ -66,7 +66,7 @@ def plot_differences(verdicts: Sequence[Path | str], plot: Path | str, *, model:
     """
     documents = read_documents(verdicts)
     with described_by(verdicts):
-        variants = sorted({str(document["variant"]) for document in documents})
+        variants = list(dict.fromkeys(str(document["variant"]) for document in documents))
         outputs = {entry["item"]: entry["unit"] for document in documents for entry in document["outputs"]}
         edges = [np.array(document["histogram_edges"], float) for document in documents]
         drawn = {
@@ -112,6 +112,7 @@ def _draw(
         nothing_to_show(axes, "no rows")
         return
     highest, occupied = 0.0, []
+    palette = colours(len(by_variant))
     for index, (variant, found) in enumerate(by_variant.items()):
         share = found.counts / max(1, found.total)
         highest = max(highest, float(share.max(initial=0.0)))
@@ -122,7 +123,7 @@ def _draw(
             edges,
             label=name,
             linewidth=1.8,
-            color=PALETTE[index % len(PALETTE)],
+            color=palette[index],
             linestyle=LINE_STYLES[index % len(LINE_STYLES)],
         )
     first, last = (edges[min(occupied)], edges[max(occupied) + 1]) if occupied else (-9.0, 0.0)

@@ -19,7 +19,7 @@ from soaflow.report.documents import described_by, read_documents
 from soaflow.report.style import (
     FAINT,
     INK,
-    PALETTE,
+    colours,
     headline,
     nothing_to_show,
     picture,
@@ -52,6 +52,8 @@ class VariantPerformance:
         Device, dtype and batch size, for people.
     jobs, rows
         How many jobs there were, and their rows.
+    threads
+        The most that one of the jobs had at a time.
     rows_per_second
         Of single batches; None without rows.
     peak_resident_mebibytes
@@ -64,20 +66,21 @@ class VariantPerformance:
     described: str
     jobs: int
     rows: int
+    threads: int
     rows_per_second: Range | None
     peak_resident_mebibytes: Range
     seconds_to_first_result: Range | None
 
 
 def measured(proofs: Sequence[Document]) -> list[VariantPerformance]:
-    """Return the figures of each variant, in the order of their names.
+    """Return the figures of each variant, in the order in which the variants first appear.
 
     Parameters
     ----------
     proofs
         Of all jobs of one model, as JSON gives them.
     """
-    names = sorted({str(proof["variant"]) for proof in proofs})
+    names = dict.fromkeys(str(proof["variant"]) for proof in proofs)
     return [_of_variant(name, [proof for proof in proofs if proof["variant"] == name]) for name in names]
 
 
@@ -89,12 +92,12 @@ def plot_performance(
     Parameters
     ----------
     proofs
-        JSON files beside the predictions of all jobs of the model.
+        JSON files beside the predictions of all jobs of the model; the variants are drawn in their order.
     plot
         The picture to write.
     figures
-        JSON of the figures to write, if wanted: `{variant: {rows_per_second, ...}}`, each a
-        `{low, middle, high}` or null.
+        JSON of the figures to write, if wanted: the fields of `VariantPerformance` by variant, a `Range`
+        as `{low, middle, high}` or null.
     model
         Its name.
 
@@ -111,11 +114,12 @@ def plot_performance(
     with picture(plot, 13, 1.9 + 0.52 * max(2, len(variants))) as figure:
         throughput, memory, start = figure.subplots(1, 3, sharey=True)
         headline(throughput, model)
-        headline(start, "", "one thread a job" if variants else "")
-        labels = [f"{variant.variant}\n{variant.described}" for variant in variants]
-        _draw(throughput, [v.rows_per_second for v in variants], labels, "throughput [rows/s]", log=True)
-        _draw(memory, [v.peak_resident_mebibytes for v in variants], labels, "peak resident memory [MiB]")
-        _draw(start, [v.seconds_to_first_result for v in variants], labels, "start to first result [s]")
+        headline(start, "", threads_of(variants))
+        _draw(throughput, [v.rows_per_second for v in variants], "throughput [rows/s]", log=True)
+        _draw(memory, [v.peak_resident_mebibytes for v in variants], "peak resident memory [MiB]")
+        _draw(start, [v.seconds_to_first_result for v in variants], "start to first result [s]")
+        for place, variant in enumerate(variants):
+            _name_row(throughput, place, variant)
     if figures is not None:
         write_json(figures, {v.variant: _plain(v) for v in variants})
 
@@ -134,12 +138,35 @@ def _of_variant(name: str, proofs: Sequence[Document]) -> VariantPerformance:
         described=f"{first['device']}, {first['dtype']}, {batch}",
         jobs=len(proofs),
         rows=sum(int(proof["rows"]) for proof in proofs),
+        threads=max(int(proof["threads_seen"]) for proof in proofs),
         rows_per_second=_throughput([proof for proof in proofs if proof["batches"]]),
         peak_resident_mebibytes=Range(min(memory), float(np.median(memory)), max(memory)),
         seconds_to_first_result=(
             Range(min(starts), float(np.median(starts)), max(starts)) if starts else None
         ),
     )
+
+
+def _name_row(axes: Axes, place: int, variant: VariantPerformance) -> None:
+    """Write left of the frame a row's variant and, under it, what that is."""
+    edge = axes.get_yaxis_transform()
+    beside: dict[str, Any] = {"xycoords": edge, "textcoords": "offset points", "ha": "right"}
+    axes.annotate(
+        *(variant.variant, (0, place)), xytext=(-10, 1), va="bottom", size="small", weight="bold", **beside
+    )
+    axes.annotate(
+        *(variant.described, (0, place)), xytext=(-10, -1), va="top", size="x-small", color=FAINT, **beside
+    )
+
+
+def threads_of(variants: Sequence[VariantPerformance]) -> str:
+    """Say how many threads the jobs were seen to have, and of which variant if not all had one."""
+    if not variants:
+        return ""
+    most = max(variants, key=lambda variant: variant.threads)
+    if most.threads == 1:
+        return "one thread seen in each job"
+    return f"up to {most.threads} threads seen in a job of {most.variant}"
 
 
 def _throughput(proofs: Sequence[Document]) -> Range | None:
@@ -165,7 +192,11 @@ def _batch_rates(proof: Document) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _draw(
-    axes: Axes, ranges: Sequence[Range | None], labels: Sequence[str], label: str, *, log: bool = False
+    axes: Axes,
+    ranges: Sequence[Range | None],
+    label: str,
+    *,
+    log: bool = False,
 ) -> None:
     known = [found for found in ranges if found is not None]
     if not known:
@@ -173,12 +204,11 @@ def _draw(
         return
     low, high = min(found.low for found in known), max(found.high for found in known)
     places = range(len(ranges))
-    for place, found in zip(places, ranges, strict=True):
+    for place, found, colour in zip(places, ranges, colours(len(ranges)), strict=True):
         axes.axhline(place, color=FAINT, linewidth=0.6, alpha=0.35, zorder=0)
         if found is None:
             axes.text(0.5, place, "no rows", transform=axes.get_yaxis_transform(), color=FAINT, ha="center")
             continue
-        colour = PALETTE[place % len(PALETTE)]
         axes.hlines(place, found.low, found.high, color=colour, alpha=0.45, linewidth=9)
         axes.plot(found.middle, place, "o", color=colour, markersize=8)
         axes.annotate(
@@ -197,7 +227,7 @@ def _draw(
     else:
         axes.set_xlim(0, high * 1.18 or 1.0)
         axes.xaxis.set_major_formatter(lambda value, _: _short(value))
-    axes.set_yticks(list(places), labels, size="x-small")
+    axes.set_yticks([])
     axes.tick_params(axis="y", which="both", length=0)
     axes.set_ylim(len(ranges) - 0.4, -0.6)
     axes.set_xlabel(label)
@@ -223,6 +253,7 @@ def _plain(variant: VariantPerformance) -> dict[str, Any]:
     return {
         "jobs": variant.jobs,
         "rows": variant.rows,
+        "threads": variant.threads,
         "described": variant.described,
         **{
             name: None if found is None else {"low": found.low, "middle": found.middle, "high": found.high}

@@ -17,7 +17,7 @@ from matplotlib.path import Path as MplPath
 
 from soaflow.report.style import FAINT, INK, PALETTE, picture
 
-_BOX_WIDTH, _BOX_HEIGHT, _COLUMN, _LANE = 1.66, 0.8, 2.3, 1.2
+_BOX_WIDTH, _BOX_HEIGHT, _COLUMN, _LANE, _MARGIN = 1.55, 0.96, 2.03, 1.32, 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,11 @@ STEPS = (
         "infer", "predictions\nand proof", 0.0, "infer", ("events", "JIT", "AOT", "train"), (("train", -0.5),)
     ),
     Step("compare", "verdict per\noutput", 0.0, "compare", ("infer", "reference")),
-    Step("report", "plots, tables,\none HTML page", 0.0, "report", ("compare",)),
+    Step(
+        *("report", "plots, tables,\none HTML page", 0.0, "report"),
+        needs=("train", "infer", "reference", "compare"),
+        detours=(("train", -2.6), ("infer", -0.6)),
+    ),
 )
 """The steps of the workflow."""
 
@@ -105,15 +109,16 @@ def plot_pipeline(
     places = {step.name: (column * _COLUMN, step.lane * _LANE) for step, column in columns.items()}
     known = {step.name: step for step in steps}
     stages = list(dict.fromkeys(step.stage for step in steps))
-    width = max(x for x, _ in places.values()) + _BOX_WIDTH + 0.3
-    lowest, highest = (f(y for _, y in places.values()) for f in (min, max))
-    height = highest - lowest + _BOX_HEIGHT + 0.3
-    with picture(plot, width, height) as figure:
+    width = max(x for x, _ in places.values()) + _BOX_WIDTH + 2 * _MARGIN
+    passed = [lane * _LANE for step in steps for _, lane in step.detours]
+    lowest = min([*(y - _BOX_HEIGHT / 2 for _, y in places.values()), *passed]) - _MARGIN
+    highest = max([*(y + _BOX_HEIGHT / 2 for _, y in places.values()), *passed]) + _MARGIN
+    with picture(plot, width, highest - lowest) as figure:
         figure.set_layout_engine("none")
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
-        axes.set_xlim(-_BOX_WIDTH / 2 - 0.15, width - _BOX_WIDTH / 2 - 0.15)
-        axes.set_ylim(highest + _BOX_HEIGHT / 2 + 0.15, lowest - _BOX_HEIGHT / 2 - 0.15)
+        axes.set_xlim(-_BOX_WIDTH / 2 - _MARGIN, width - _BOX_WIDTH / 2 - _MARGIN)
+        axes.set_ylim(highest, lowest)
         for step in steps:
             for name in step.needs:
                 near = columns[step] == columns[known[name]] + 1
@@ -165,13 +170,13 @@ def _box(axes: Axes, centre: tuple[float, float], step: Step, colour: str, jobs:
         )
     )
     name = step.name if jobs is None else f"{step.name} × {jobs}"
-    axes.text(x, y - 0.21, name, ha="center", va="center", weight="bold", color=INK, size=13, zorder=3)
+    axes.text(x, y - 0.24, name, ha="center", va="center", weight="bold", color=INK, size=15.5, zorder=3)
     axes.text(
-        *(x, y + 0.13, step.makes),
+        *(x, y + 0.16, step.makes),
         ha="center",
         va="center",
         color=FAINT,
-        size=9.5,
-        linespacing=1.25,
+        size=12,
+        linespacing=1.2,
         zorder=3,
     )

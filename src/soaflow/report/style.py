@@ -22,8 +22,14 @@ from soaflow.files import replacing
 PALETTE = ("#5790fc", "#f89c20", "#e42536", "#964a8b", "#9c9ca1", "#7a21dd")
 """Six colours that colour-blind readers tell apart (M. A. Petroff, arXiv:2107.02270)."""
 
+LARGE_PALETTE = (
+    *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
+    *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
+)
+"""Ten such colours, from the same source, for where six are too few."""
+
 LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)))
-"""One for each colour, so that lines over one another and in grey print stay apart."""
+"""One for each of six colours, so that lines over one another and in grey print stay apart."""
 
 INK, FAINT = "#1f2430", "#6b7280"
 """Colours of text and of what stands back."""
@@ -91,6 +97,16 @@ def nothing_to_show(axes: Axes, sentence: str) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.minorticks_off()
+
+
+def colours(count: int) -> tuple[str, ...]:
+    """Return a colour for each of a number of things: all different up to ten, then from the first again.
+
+    >>> colours(2), len(set(colours(9))), len(set(colours(25)))
+    (('#5790fc', '#f89c20'), 9, 10)
+    """
+    palette = PALETTE if count <= len(PALETTE) else LARGE_PALETTE
+    return tuple(palette[index % len(palette)] for index in range(count))
 
 
 def with_unit(name: str, unit: str) -> str:

@@ -1,48 +1,24 @@
-"""All verdicts on one page, and as a matrix of models and variants.
+"""All verdicts on one page.
 
-The page is one HTML file that loads nothing: no scripts, fonts or pictures from elsewhere. The matrix
-comes first; under it stands every output of every verdict, those that failed with their rows.
+The page is one HTML file that loads nothing: no scripts, fonts or pictures from elsewhere. First
+stands what failed, at which row and by how much; then the matrix of models and variants; then every
+output of every verdict. The page fits a frame of 1100 pixels, such as that of Snakemake's report.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from matplotlib.patches import Rectangle
-
 from soaflow.files import write_text
 from soaflow.report.documents import described_by, read_documents
-from soaflow.report.style import FAIL, FAINT, PASS, counted, headline, nothing_to_show, picture
+from soaflow.report.style import FAIL, PASS, counted, with_unit
+from soaflow.report.verdict_matrix import Cell, matrix_of, outcome, variants_of
 
 Document = Mapping[str, Any]
 
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """All verdicts of one model in one variant.
-
-    Parameters
-    ----------
-    passed, failed
-        Numbers of outputs.
-    """
-
-    passed: int
-    failed: int
-
-
-def matrix_of(verdicts: Sequence[Document]) -> dict[str, dict[str, Cell]]:
-    """Count outcomes by model and variant; both sorted by name, absent pairs left out."""
-    outcomes: dict[str, dict[str, list[bool]]] = {}
-    for verdict in sorted(verdicts, key=lambda entry: (entry["model"], entry["variant"])):
-        found = outcomes.setdefault(verdict["model"], {}).setdefault(verdict["variant"], [])
-        found += [bool(output["passed"]) for output in verdict["outputs"]]
-    return {
-        model: {name: Cell(sum(found), len(found) - sum(found)) for name, found in by_variant.items()}
-        for model, by_variant in outcomes.items()
-    }
+_FAILURES_SHOWN = 10
+"""In the table of what failed; the tables of the models hold all."""
 
 
 def write_verdict_table(verdicts: Sequence[Path | str], table: Path | str) -> None:
@@ -67,62 +43,6 @@ def write_verdict_table(verdicts: Sequence[Path | str], table: Path | str) -> No
         write_text(table, _page(documents))
 
 
-def plot_verdict_matrix(verdicts: Sequence[Path | str], plot: Path | str) -> None:
-    """Draw which models passed in which variants.
-
-    Parameters
-    ----------
-    verdicts
-        JSON files of the whole run.
-    plot
-        The picture to write.
-
-    Raises
-    ------
-    StorageError
-        If a file is not a verdict.
-    OutputError
-        If the picture cannot be written.
-    """
-    documents = read_documents(verdicts)
-    with described_by(verdicts):
-        matrix = matrix_of(documents)
-    variants = _variants(matrix)
-    with picture(plot, 2.6 + 1.35 * max(2, len(variants)), 1.4 + 0.55 * max(1, len(matrix))) as figure:
-        axes = figure.subplots()
-        headline(axes, "verdicts", "outputs within tolerance")
-        if not matrix:
-            nothing_to_show(axes, "no verdicts")
-            return
-        for row, by_variant in enumerate(matrix.values()):
-            for column, variant in enumerate(variants):
-                cell = by_variant.get(variant)
-                if cell is None:
-                    axes.text(column, row, "–", ha="center", va="center", color=FAINT)
-                    continue
-                colour = FAIL if cell.failed else PASS
-                corner, size = (column - 0.47, row - 0.44), (0.94, 0.88)
-                axes.add_patch(Rectangle(corner, *size, facecolor=colour, edgecolor="none"))
-                axes.text(
-                    *(column, row, _outcome(cell)), ha="center", va="center", color="white", weight="bold"
-                )
-        axes.set_xlim(-0.55, len(variants) - 0.45)
-        axes.set_ylim(len(matrix) - 0.45, -0.55)
-        axes.set_xticks(range(len(variants)), variants)
-        axes.set_yticks(range(len(matrix)), list(matrix))
-        axes.minorticks_off()
-        axes.tick_params(length=0)
-
-
-def _variants(matrix: Mapping[str, Mapping[str, Cell]]) -> list[str]:
-    return sorted({variant for by_variant in matrix.values() for variant in by_variant})
-
-
-def _outcome(cell: Cell) -> str:
-    total = cell.passed + cell.failed
-    return f"FAIL {cell.failed}/{total}" if cell.failed else f"pass {cell.passed}/{total}"
-
-
 def _page(documents: Sequence[Document]) -> str:
     matrix = matrix_of(documents)
     cells = [cell for by_variant in matrix.values() for cell in by_variant.values()]
@@ -138,12 +58,13 @@ def _page(documents: Sequence[Document]) -> str:
         state="fail" if failed else "pass",
         sentence=sentence,
         matrix=_matrix_table(matrix),
+        failures=_failures(documents),
         sections="\n".join(sections),
     )
 
 
 def _matrix_table(matrix: Mapping[str, Mapping[str, Cell]]) -> str:
-    variants = _variants(matrix)
+    variants = variants_of(matrix)
     head = "".join(f"<th scope='col'>{escape(variant)}</th>" for variant in variants)
     body = []
     for model, by_variant in matrix.items():
@@ -157,58 +78,148 @@ def _matrix_table(matrix: Mapping[str, Mapping[str, Cell]]) -> str:
 def _matrix_cell(cell: Cell | None) -> str:
     if cell is None:
         return "<td class='none'>–</td>"
-    return f"<td class='{'fail' if cell.failed else 'pass'}'>{_outcome(cell)}</td>"
+    return f"<td class='{'fail' if cell.failed else 'pass'}'>{outcome(cell)}</td>"
+
+
+_FAILURE_COLUMNS = (
+    *("model", "variant", "events", "output"),
+    *("values", "row", "reference", "value", "difference", "allowed"),
+)
+
+
+def _failures(documents: Sequence[Document]) -> str:
+    """Return the table of what failed, where and by how much; nothing if all passed."""
+    failed = [
+        (document, output) for document in documents for output in document["outputs"] if not output["passed"]
+    ]
+    failed.sort(key=lambda pair: (pair[0]["model"], *_order(pair[0])))
+    lines = [
+        _cells([document["model"], *_names(document, output)], line)
+        for document, output in failed[:_FAILURES_SHOWN]
+        for line in _failure_lines(output)
+    ]
+    if not lines:
+        return ""
+    left_out = len(failed) - _FAILURES_SHOWN
+    note = f"<p class='note'>{counted(left_out, 'more failure')} below.</p>" if left_out > 0 else ""
+    return f"<h2>What failed</h2>{_table('failures', _FAILURE_COLUMNS, lines)}{note}"
+
+
+def _failure_lines(output: Document) -> list[list[str]]:
+    """Return the figures of a failed output: a line for values over the tolerance, one for NaN and Inf."""
+    found = output["differences"]
+    lines = []
+    if found["over_tolerance"] != 0:
+        count = "some" if found["over_tolerance"] is None else _counted_values(found["over_tolerance"])
+        lines.append([f"{count} of {_counted_values(found['values'])}", *_worst(found, output["tolerance"])])
+    if found["first_mismatch"] is not None:
+        count = found["mismatched_nan"] + found["mismatched_infinity"]
+        what = f"{_counted_values(count)} NaN/Inf"
+        lines.append([what, f"{found['first_mismatch']}", "–", "–", "–", "none"])
+    return lines
+
+
+def _worst(found: Document, tolerance: Document) -> list[str]:
+    """Return row, reference, value, difference and what was allowed, where that was exceeded the most."""
+
+    def allowed(reference: float) -> float:
+        return float(tolerance["absolute"] + tolerance["relative"] * abs(reference))
+
+    known = [found[name] for name in ("largest_absolute", "largest_relative") if found[name] is not None]
+    kept = [(abs(e["value"] - e["reference"]) - allowed(e["reference"]), e) for e in known]
+    excess, place = max(kept, key=lambda pair: pair[0])
+    if excess > 0:
+        difference, reference = abs(place["value"] - place["reference"]), place["reference"]
+        texts = [_place(place), f"{reference:.6g}", f"{place['value']:.6g}"]
+    else:
+        # Neither of the two kept rows is over the tolerance; of the one that is, only the sizes are kept.
+        reference, difference = max(found["envelope"], key=lambda point: point[1] - allowed(point[0]))
+        texts = ["not kept", f"±{reference:.6g}", "–"]
+    return [*texts, _number(difference, 3), _number(allowed(reference))]
 
 
 _COLUMNS = (
-    *("dataset", "shard", "variant", "output", "verdict", "rows", "over", "NaN/Inf"),
-    *("largest difference", "at row", "mean", "relative", "tolerance", "would pass at"),
+    *("variant", "events", "output", "verdict", "rows", "over", "NaN/Inf"),
+    *("largest", "at row", "mean", "relative", "tolerance", "would pass at"),
 )
 
 
 def _section(model: str, documents: Sequence[Document]) -> str:
-    chosen = [document for document in documents if document["model"] == model]
-    chosen.sort(key=lambda entry: (entry["dataset"], len(entry["shard"]), entry["shard"], entry["variant"]))
+    chosen = sorted((document for document in documents if document["model"] == model), key=_order)
     lines = [_line(document, output) for document in chosen for output in document["outputs"]]
-    head = "".join(f"<th scope='col'>{column}</th>" for column in _COLUMNS)
-    return (
-        f"<details open><summary>{escape(model)}</summary><div class='wide'><table class='all'>"
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div></details>"
-    )
+    return f"<details open><summary>{escape(model)}</summary>{_table('all', _COLUMNS, lines)}</details>"
 
 
 def _line(document: Document, output: Document) -> str:
     found, tolerance = output["differences"], output["tolerance"]
     absolute, relative = found["largest_absolute"], found["largest_relative"]
-    unit = f" {output['unit']}" if output["unit"] else ""
     over, minimum = found["over_tolerance"], output["minimum_absolute"]
     state = "pass" if output["passed"] else "fail"
-    names = [document["dataset"], document["shard"], document["variant"], output["item"]]
     figures = [
-        f"{document['rows']:,}".replace(",", " "),
-        "some" if over is None else str(over),
-        str(found["mismatched_nan"] + found["mismatched_infinity"]),
-        "0" if absolute is None else f"{absolute['difference']:.2e}{unit}",
+        _counted_values(document["rows"]),
+        "some" if over is None else _counted_values(over),
+        _counted_values(found["mismatched_nan"] + found["mismatched_infinity"]),
+        "0" if absolute is None else _number(absolute["difference"], 3),
         _row(absolute, found["first_mismatch"]),
-        f"{found['mean_absolute']:.1e}{unit}",
-        "0" if relative is None else f"{relative['difference']:.2e}",
-        f"{tolerance['absolute']:g} + {tolerance['relative']:g} × |reference|",
-        "never" if minimum is None else f"{minimum:.1e}{unit}",
+        _number(found["mean_absolute"]),
+        "0" if relative is None else _number(relative["difference"], 3),
+        f"{_number(tolerance['absolute'])} + {_number(tolerance['relative'])} |ref|",
+        "never" if minimum is None else _number(minimum),
     ]
+    badge = f"<td><span class='badge {state}'>{state}</span></td>"
+    return _cells(_names(document, output), figures, badge=badge, state=state)
+
+
+def _order(document: Document) -> tuple[Any, ...]:
+    return document["dataset"], len(document["shard"]), document["shard"], document["variant"]
+
+
+def _names(document: Document, output: Document) -> list[str]:
+    events = f"{document['dataset']} / {document['shard']}"
+    return [document["variant"], events, with_unit(output["item"], output["unit"])]
+
+
+def _table(kind: str, columns: Sequence[str], lines: Sequence[str]) -> str:
+    head = "".join(f"<th scope='col'>{column}</th>" for column in columns)
+    return (
+        f"<div class='wide'><table class='{kind}'><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _cells(names: Sequence[str], figures: Sequence[str], *, badge: str = "", state: str = "fail") -> str:
     cells = [f"<td>{escape(name)}</td>" for name in names]
-    cells.append(f"<td><span class='badge {state}'>{state}</span></td>")
+    cells += [badge] if badge else []
     cells += [f"<td class='number'>{escape(figure)}</td>" for figure in figures]
     return f"<tr class='{state}'>{''.join(cells)}</tr>"
 
 
 def _row(largest: Document | None, first_mismatch: int | None) -> str:
-    places = []
-    if largest is not None:
-        element = f" {largest['element']}" if largest["element"] else ""
-        places.append(f"{largest['row']}{element}")
+    places = [] if largest is None else [_place(largest)]
     if first_mismatch is not None:
         places.append(f"NaN/Inf {first_mismatch}")
     return ", ".join(places) or "–"
+
+
+def _place(largest: Document) -> str:
+    return f"{largest['row']} {largest['element']}" if largest["element"] else f"{largest['row']}"
+
+
+def _counted_values(count: int) -> str:
+    return f"{count:,}".replace(",", "\u202f")
+
+
+def _number(value: float, digits: int = 2) -> str:
+    """Return a number as briefly as it can be read.
+
+    >>> _number(0.0), _number(1e-5), _number(1.19e-7, 3), _number(0.0254), _number(314.15)
+    ('0', '1e-5', '1.19e-7', '0.025', '310')
+    """
+    rounded = float(f"{value:.{digits}g}")
+    if rounded == 0 or 1e-3 <= abs(rounded) < 1e4:
+        return f"{rounded:g}"
+    mantissa, _, exponent = f"{rounded:.{digits - 1}e}".partition("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 _CSS = f"""
@@ -219,9 +230,10 @@ _CSS = f"""
 body {{ font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground);
   margin: 2rem auto; max-width: 84rem; padding: 0 1.5rem; }}
 h1 {{ font-size: 1.5rem; margin: 0; }}
+h2 {{ font-size: 1.1rem; margin: 0; }}
 .lead {{ font-size: 1.1rem; border-left: 5px solid; padding: .3rem .9rem; margin: 1rem 0 1.5rem; }}
 .lead.pass {{ border-color: var(--pass); }} .lead.fail {{ border-color: var(--fail); }}
-.note {{ color: var(--faint); max-width: 62rem; }}
+.note {{ color: var(--faint); font-size: .9rem; max-width: 70rem; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 th {{ text-align: left; font-weight: 600; }}
 .matrix {{ border-collapse: separate; border-spacing: 4px; margin-bottom: 2rem; }}
@@ -235,12 +247,17 @@ th {{ text-align: left; font-weight: 600; }}
 details {{ margin: 1rem 0; }}
 summary {{ font-weight: 600; font-size: 1.1rem; cursor: pointer; padding: .3rem 0; }}
 .wide {{ overflow-x: auto; }}
-.all {{ width: 100%; font-size: .9rem; }}
-.all th, .all td {{ border-bottom: 1px solid var(--line); padding: .25rem .7rem; white-space: nowrap; }}
-.all th {{ color: var(--faint); border-bottom-width: 2px; }}
+.all, .failures {{ width: 100%; font-size: .85rem; }}
+.all thead th {{ white-space: normal; line-height: 1.25; }}
+.failures {{ margin-bottom: 1rem; }}
+.failures td:nth-child(6) {{ font-weight: 700; }}
+.failures td:nth-child(9), .all tr.fail td:nth-child(8) {{ color: var(--fail); font-weight: 700; }}
+:is(.all, .failures) :is(th, td) {{ border-bottom: 1px solid var(--line); padding: .25rem .45rem;
+  white-space: nowrap; }}
+.all th, .failures th {{ color: var(--faint); border-bottom-width: 2px; vertical-align: bottom; }}
 .all tbody tr:hover {{ background: var(--raised); }}
 .all tr.fail td {{ background: color-mix(in srgb, var(--fail) 14%, transparent); }}
-.all th:nth-child(n+6), .number {{ text-align: right; }}
+.all th:nth-child(n+5), .failures th:nth-child(n+5), .number {{ text-align: right; }}
 """
 
 _PAGE = """<!DOCTYPE html>
@@ -254,9 +271,12 @@ _PAGE = """<!DOCTYPE html>
 <body>
 <h1>Verdicts</h1>
 <p class="lead {state}">{sentence}</p>
-<p class="note">Every output of every variant against the reference: the same weights, eager, in float64.
-A value passes when |value − reference| ≤ absolute + relative × |reference|; a NaN matches a NaN, an
-infinity the same infinity. A cell counts outputs over all datasets and shards. “Would pass at” is the
+{failures}
+<p class="note">Every output of every variant against the reference: the same weights, eager, computed and
+stored in float64. A value passes when |value − ref| ≤ absolute + relative × |ref|; a NaN matches a NaN, an
+infinity the same infinity. A cell counts outputs over all datasets and shards. “Over” counts
+values over the tolerance, “NaN/Inf” those that are one on one side only; “largest” and “mean” are of
+|value − ref| in the output’s unit, “relative” is the largest |value − ref| / |ref|, and “would pass at” the
 smallest absolute tolerance that would pass beside the relative one.</p>
 {matrix}
 {sections}

@@ -80,7 +80,7 @@ def check_inputs(signature: Signature, inputs: Sequence[torch.Tensor]) -> None:
 
 
 def check_outputs(signature: Signature, rows: int, outputs: Sequence[torch.Tensor]) -> None:
-    """Check what a model returned; dtypes are free, because they are cast when written.
+    """Check what a model returned; real dtypes are free, because they are cast when written.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def check_outputs(signature: Signature, rows: int, outputs: Sequence[torch.Tenso
     Raises
     ------
     ModelError
-        If the number or a shape of the outputs is not that of the signature.
+        If the number or a shape of the outputs is not that of the signature, or one is complex.
     """
     if len(outputs) != len(signature.outputs):
         names = ", ".join(spec.name for spec in signature.outputs)
@@ -105,6 +105,8 @@ def check_outputs(signature: Signature, rows: int, outputs: Sequence[torch.Tenso
     for spec, tensor in zip(signature.outputs, outputs, strict=True):
         if not isinstance(tensor, torch.Tensor):
             raise ModelError(f"output '{spec.name}' is a {type(tensor).__name__}: return a tensor")
+        if tensor.is_complex():
+            raise ModelError(f"output '{spec.name}' is complex, which no item can hold: return real numbers")
         item = signature.output_layout[spec.items[0]]
         expected = (rows, *_inner_sizes(item, len(spec.items)))
         if tuple(tensor.shape) != expected:

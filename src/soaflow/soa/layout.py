@@ -110,6 +110,11 @@ class Item:
         return DTYPE_BYTES[self.dtype]
 
     @property
+    def floating(self) -> bool:
+        """Whether the values are floating-point numbers."""
+        return self.dtype.startswith("float")
+
+    @property
     def block_rows(self) -> int:
         """R of an eigen item's R x C block; 1 for the other kinds."""
         return self.shape[0] if self.shape else 1

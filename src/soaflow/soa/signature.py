@@ -6,7 +6,7 @@ says of a model, what a passport carries, and all that a job needs to build the 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
@@ -117,6 +117,22 @@ class Signature:
         """Names of the collections that the inputs need, without repetition."""
         return tuple(dict.fromkeys(spec.collection for spec in self.inputs if spec.collection))
 
+    def with_float64_outputs(self) -> Self:
+        """Return this signature with floating outputs stored as float64; other outputs stay as they are.
+
+        What is computed in float64 is written in it, so that no rounding is stored as a result.
+
+        >>> particles = TensorInput("particles", "particles", Layout.of(Item("pt", "float32")), ("pt",))
+        >>> output = TensorOutput("energy", ("energy",))
+        >>> signature = Signature((particles,), (output,), Layout.of(Item("energy", "float32", unit="GeV")))
+        >>> signature.with_float64_outputs().output_layout["energy"].dtype
+        'float64'
+        """
+        items = tuple(
+            replace(item, dtype="float64") if item.floating else item for item in self.output_layout.items
+        )
+        return replace(self, output_layout=replace(self.output_layout, items=items))
+
     @classmethod
     def from_config(
         cls,
@@ -161,37 +177,48 @@ class Signature:
         }
 
     @classmethod
-    def from_mapping(cls, entry: Mapping[str, Any]) -> Self:
+    def from_mapping(cls, entry: Mapping[str, Any], source: object = "its passport") -> Self:
         """Make a signature from what `to_mapping` returned.
+
+        Parameters
+        ----------
+        entry
+            JSON values.
+        source
+            The file that holds them, named in errors.
 
         Raises
         ------
         TensorSpecError
-            If a key is missing or of the wrong type.
-        LayoutError
-            If a layout does not fit.
+            If a key is missing or of the wrong type, or items or layouts do not fit together.
         """
         try:
             return cls(
                 tuple(
                     TensorInput(
-                        spec["name"],
-                        spec["collection"],
+                        _text(spec, "name"),
+                        _text(spec, "collection"),
                         Layout.from_mappings(spec["layout"], spec["layout_alignment"]),
                         tuple(spec["items"]),
                         RowRange(spec["rows"]),
                     )
                     for spec in entry["inputs"]
                 ),
-                tuple(TensorOutput(spec["name"], tuple(spec["items"])) for spec in entry["outputs"]),
+                tuple(TensorOutput(_text(spec, "name"), tuple(spec["items"])) for spec in entry["outputs"]),
                 Layout.from_mappings(entry["output_layout"], entry["alignment"]),
             )
-        except SoaflowError:
-            raise
-        except (KeyError, TypeError, ValueError) as error:
-            raise TensorSpecError(
-                f"a signature is damaged: {error!r} is missing or of the wrong type"
-            ) from error
+        except KeyError as error:
+            reason = f"it has no key {error}"
+        except (SoaflowError, TypeError, ValueError) as error:
+            reason = str(error)
+        raise TensorSpecError(f"the signature in {source} is damaged ({reason}): export the model again")
+
+
+def _text(entry: Mapping[str, Any], key: str) -> str:
+    value = entry[key]
+    if not isinstance(value, str):
+        raise TypeError(f"key '{key}' is {value!r}, not a text")
+    return value
 
 
 def _input_from_config(entry: Mapping[str, Any], layouts: Mapping[str, Layout]) -> TensorInput:

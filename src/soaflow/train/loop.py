@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from soaflow.errors import TrainingError
+from soaflow.errors import ModelError, TrainingError
 from soaflow.soa.batches import batch_ranges
 from soaflow.soa.contract import check_outputs
 from soaflow.soa.signature import Signature
@@ -169,7 +169,7 @@ class _Training:
             optimizer.zero_grad()
             loss = self._loss(file, begin, end)
             total += self._value(loss, epoch) * (end - begin)
-            loss.backward()  # type: ignore[no-untyped-call]
+            self._backward(loss)
             optimizer.step()
         return total / sum(file.training_rows for file in self.files)
 
@@ -186,29 +186,54 @@ class _Training:
         inputs, targets = file.batch(begin, end)
         try:
             outputs = self.model(*inputs)
-        except (RuntimeError, TypeError, IndexError) as error:
+        except Exception as error:  # a user's model may raise anything
             shapes = ", ".join(
                 f"{spec.name} {list(tensor.shape)}"
                 for spec, tensor in zip(self.signature.inputs, inputs, strict=True)
             )
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise TrainingError(
-                f"{type(self.model).__name__} cannot be called with {shapes}: {reason}; make the model's "
+                f"{self._name} cannot be called with {shapes}: {_first_line(error)}; make the model's "
                 "arguments and inputs fit each other"
             ) from error
         outputs = tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
-        check_outputs(self.signature, end - begin, outputs)
-        terms = [loss(outputs, target) for loss, target in zip(self.losses, targets, strict=True)]
-        return torch.stack(terms).sum()
+        try:
+            check_outputs(self.signature, end - begin, outputs)
+        except ModelError as error:
+            raise ModelError(f"{self._name}: {error}") from error
+        try:
+            terms = [loss(outputs, target) for loss, target in zip(self.losses, targets, strict=True)]
+            return torch.stack(terms).sum()
+        except (RuntimeError, IndexError, TypeError) as error:
+            raise TrainingError(
+                f"the loss of {self._name} cannot be computed: {_first_line(error)}; give the targets other "
+                "losses or the model other outputs"
+            ) from error
+
+    def _backward(self, loss: torch.Tensor) -> None:
+        try:
+            loss.backward()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            raise TrainingError(
+                f"{self._name} has no gradient: {_first_line(error)}; make its outputs depend on its "
+                "parameters through operations that torch can differentiate"
+            ) from error
+
+    @property
+    def _name(self) -> str:
+        return type(self.model).__name__
 
     def _value(self, loss: torch.Tensor, epoch: int) -> float:
         value = loss.item()
         if not np.isfinite(value):
             raise TrainingError(
-                f"the loss of {type(self.model).__name__} became {value} in epoch {epoch}: "
-                "lower the learning_rate"
+                f"the loss of {self._name} became {value} in epoch {epoch}: lower the learning_rate"
             )
         return value
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
 
 
 _LossFunction = Callable[[Tensors, torch.Tensor], torch.Tensor]
