@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run report test check benchmark clean
+.PHONY: help install run test check benchmark clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,13 +24,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 run: install  ## Real jets and generated events through every stage, to results/report.html
 	@export PATH="$(CURDIR)/$(BIN):$$PATH"; \
 	snakemake --cores $(CORES); status=$$?; \
-	$(MAKE) --no-print-directory report || exit; \
+	if [ -e results/report/verdicts.html ] && \
+	   [ -n "$$(find results/report results/verdicts workflow/report -newer results/report.html 2>&1)" ]; \
+	then snakemake --cores $(CORES) --report results/report.html || exit; fi; \
 	exit $$status
-
-report: $(if $(wildcard results/report/verdicts.html),results/report.html)
-
-results/report.html: $(wildcard results/verdicts/summary.tsv results/report/*.* results/report/*/*.* workflow/report/*)
-	snakemake --cores $(CORES) --report $@
 
 test: install  ## Format, lint, types and all tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(MAKE) --no-print-directory check

@@ -31,3 +31,5 @@ rule all:
         physics_plots(),
         difference_plots(),
         performance_plots(),
+    message:
+        "All verdicts passed and all figures are drawn"

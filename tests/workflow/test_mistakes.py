@@ -1,6 +1,7 @@
 """What a user sees of a mistake: one sentence, a non-zero exit, and no output left behind."""
 
 import copy
+import pickle
 
 import pytest
 
@@ -63,6 +64,62 @@ def test_a_job_that_cannot_go_on_says_why(make_checkout, test_config, tmp_path, 
     assert sentence in messages[0]
     assert not (checkout.folder / target).exists()
     assert messages[0] in "".join(log.read_text() for log in checkout.folder.glob("results/logs/**/*.log"))
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("class Scaled(:\n", "user_model.py is not valid Python in line 1: invalid syntax"),
+        (None, "there is no file 'user_model.py'"),
+    ],
+    ids=["syntax", "missing"],
+)
+def test_a_faulty_model_file_stops_before_any_job(make_checkout, test_config, tmp_path, source, sentence):
+    checkout = make_checkout(tmp_path / "checkout", test_config)
+    model = checkout.folder / "user_model.py"
+    model.unlink()
+    if source is not None:
+        model.write_text(source)
+    done = checkout.snakemake("results/weights/Scaled.pt")
+    assert done.returncode != 0
+    assert f"key 'models.Scaled.class': {sentence}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (checkout.folder / "results").exists()
+
+
+def test_weights_of_another_model_leave_nothing(make_checkout, test_config, tmp_path):
+    config = copy.deepcopy(test_config)
+    scaled = config["models"]["Scaled"]
+    scaled |= {"class": "soaflow.models.simple_net:SimpleNet", "arguments": {}, "weights": "given.pt"}
+    checkout = make_checkout(tmp_path / "checkout", config)
+    (checkout.folder / "given.pt").write_bytes(pickle.dumps({"layers": [1, 2]}))
+    done = checkout.snakemake("results/weights/Scaled.pt")
+    assert done.returncode != 0
+    assert "soaflow: error: given.pt is corrupt or not a weights file" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (checkout.folder / "results/weights/Scaled.pt").exists()
+
+
+def test_a_full_disk_leaves_no_half_file(make_checkout, test_config, tmp_path, small_disk):
+    config = copy.deepcopy(test_config)
+    config["datasets"]["toy"]["events"] = 3000
+    checkout = make_checkout(tmp_path / "checkout", config)
+    with small_disk(64) as disk:
+        (checkout.folder / "results").symlink_to(disk)
+        done = checkout.snakemake("results/events/toy/0.h5")
+        left = [path.name for path in disk.rglob("*.h5")]
+    assert done.returncode != 0
+    assert "soaflow: error: results/events/toy/0.h5 cannot be written: No space left on device" in done.stderr
+    assert left == []
+
+
+def test_a_results_folder_that_cannot_be_written(make_checkout, test_config, tmp_path, small_disk):
+    checkout = make_checkout(tmp_path / "checkout", test_config)
+    with small_disk(64, "ro") as disk:
+        (checkout.folder / "results").symlink_to(disk)
+        done = checkout.snakemake("results/events/toy/0.h5")
+    assert done.returncode != 0
+    assert "Read-only file system: 'results/" in done.stderr
 
 
 def test_a_bug_names_its_log(make_checkout, test_config, tmp_path):

@@ -20,6 +20,8 @@ rule compare:
     params:
         tolerances=output_tolerances,
         code=code_digest("soaflow.compare.verdict"),
+    message:
+        "Comparison: {wildcards.model} as {wildcards.variant} on {wildcards.dataset}, shard {wildcards.shard}"
     script:
         "../scripts/compare.py"
 
@@ -45,6 +47,8 @@ rule summarize_verdicts:
         runtime="10m",
     params:
         code=code_digest("soaflow.compare.summary"),
+    message:
+        "Summary of all verdicts"
     script:
         "../scripts/summarize_verdicts.py"
 
@@ -68,5 +72,7 @@ rule require_verdicts:
         runtime="10m",
     params:
         code=code_digest("soaflow.compare.summary"),
+    message:
+        "Check that all verdicts passed"
     script:
         "../scripts/require_verdicts.py"

@@ -19,5 +19,7 @@ rule write_events:
         seed=settings.seed,
         alignment=settings.alignment,
         code=code_digest("soaflow.events.shards"),
+    message:
+        "Events of {wildcards.dataset}, shard {wildcards.shard}"
     script:
         "../scripts/write_events.py"

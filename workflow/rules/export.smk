@@ -20,6 +20,8 @@ rule export_program:
         signature=model_signature,
         code=code_digest("soaflow.export.program", "soaflow.models.loading"),
         model_code=model_code,
+    message:
+        "Program of {wildcards.model} in {wildcards.dtype}"
     script:
         "../scripts/export_program.py"
 
@@ -47,6 +49,8 @@ rule export_jit:
         mode=jit_mode,
         code=code_digest("soaflow.export.jit", "soaflow.models.loading"),
         model_code=model_code,
+    message:
+        "TorchScript artifact of {wildcards.model} in {wildcards.dtype}"
     script:
         "../scripts/export_jit.py"
 
@@ -71,5 +75,7 @@ rule export_aot:
         runtime="1h",
     params:
         code=code_digest("soaflow.export.aot"),
+    message:
+        "AOTInductor artifact of {wildcards.model} in {wildcards.dtype} for {wildcards.target}"
     script:
         "../scripts/export_aot.py"

@@ -24,6 +24,8 @@ rule infer:
         variant=variant_entry,
         code=code_digest("soaflow.infer.job", "soaflow.infer.loading"),
         model_code=model_code,
+    message:
+        "Inference: {wildcards.model} as {wildcards.variant} on {wildcards.dataset}, shard {wildcards.shard}"
     script:
         "../scripts/infer.py"
 

@@ -21,6 +21,8 @@ rule plot_learning_curve:
         runtime="10m",
     params:
         code=code_digest("soaflow.report.learning_curve"),
+    message:
+        "Learning curve of {wildcards.model}"
     script:
         "../scripts/plot_learning_curve.py"
 
@@ -53,6 +55,8 @@ rule plot_physics:
         item=target_prediction_item,
         validation_fraction=validation_fraction,
         code=code_digest("soaflow.report.physics"),
+    message:
+        "Physics of {wildcards.model}, output {wildcards.tensor}"
     script:
         "../scripts/plot_physics.py"
 
@@ -80,6 +84,8 @@ rule plot_differences:
         runtime="10m",
     params:
         code=code_digest("soaflow.report.differences"),
+    message:
+        "Differences of {wildcards.model}"
     script:
         "../scripts/plot_differences.py"
 
@@ -108,6 +114,8 @@ rule plot_performance:
         runtime="10m",
     params:
         code=code_digest("soaflow.report.performance"),
+    message:
+        "Performance of {wildcards.model}"
     script:
         "../scripts/plot_performance.py"
 
@@ -144,6 +152,8 @@ rule write_verdict_table:
         runtime="10m",
     params:
         code=code_digest("soaflow.report.verdict_table"),
+    message:
+        "Verdict table"
     script:
         "../scripts/write_verdict_table.py"
 
@@ -169,5 +179,7 @@ rule plot_pipeline:
         runtime="10m",
     params:
         code=code_digest("soaflow.report.pipeline"),
+    message:
+        "Picture of the pipeline"
     script:
         "../scripts/plot_pipeline.py"

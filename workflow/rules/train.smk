@@ -23,6 +23,8 @@ rule train:
         training=training_entry,
         code=code_digest("soaflow.train.loop", "soaflow.models.loading"),
         model_code=model_code,
+    message:
+        "Train {wildcards.model}"
     script:
         "../scripts/train.py"
 
@@ -49,5 +51,7 @@ rule take_weights:
         model=model_class,
         code=code_digest("soaflow.models.weights", "soaflow.models.loading"),
         model_code=model_code,
+    message:
+        "Weights of {wildcards.model}"
     script:
         "../scripts/take_weights.py"

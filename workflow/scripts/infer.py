@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 with job_log(snakemake.log[0]):
-    from soaflow.infer.loading import load_backend
     from soaflow.infer.job import run_job
+    from soaflow.infer.loading import load_backend
     from soaflow.infer.variants import Variant
     from soaflow.soa.signature import Signature
 

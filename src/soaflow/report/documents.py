@@ -68,4 +68,7 @@ def described_by(paths: Sequence[Path | str]) -> Iterator[None]:
         raise
     except (KeyError, TypeError, ValueError) as error:
         names = ", ".join(str(path) for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
-        raise StorageError(f"one of {names} lacks a key or has a wrong value: {error!r}") from error
+        raise StorageError(
+            f"one of {names} lacks a key or has a wrong value ({error!r}): "
+            "remove it and run the workflow again"
+        ) from error
