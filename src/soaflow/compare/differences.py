@@ -273,7 +273,7 @@ def _absolute_difference(reference: npt.NDArray[Any], values: npt.NDArray[Any]) 
             difference = np.abs(values.astype(np.float64) - reference.astype(np.float64))
         capped: npt.NDArray[np.float64] = np.minimum(difference, _LARGEST)
         return capped
-    wide = np.uint64 if reference.dtype.kind in "bu" else np.int64
+    wide = np.uint64 if reference.dtype.kind in ("b", "u") else np.int64
     low, high = np.minimum(reference, values).astype(wide), np.maximum(reference, values).astype(wide)
     # Two's complement: the difference of two int64 always fits uint64.
     distance: npt.NDArray[np.float64] = (high.astype(np.uint64) - low.astype(np.uint64)).astype(np.float64)
