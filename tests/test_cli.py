@@ -380,7 +380,9 @@ def test_infer_runs_an_artifact_and_writes_predictions_and_proof(artifact, event
     assert (run.returncode, run.stderr) == (0, "")
     batches = 3 if batch_size else 1
     assert re.fullmatch(
-        rf"{out}: 150 rows in {batches} batches? at \S+ rows/s, 0 bytes copied on the way in\n", run.stdout
+        rf"{out}: 150 rows in {batches} batch(es)?, [\d,]+ rows/s, first result \d+\.\d\d s after "
+        r"the process began, 0 bytes copied on the way in, 1 thread\n",
+        run.stdout,
     )
     header = read_header(out, PREDICTIONS)
     assert header.attributes == {"dataset": "toy", "shard": "3", "model": "Linear", "variant": "jit"}

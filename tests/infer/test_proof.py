@@ -108,3 +108,23 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path, content, telling):
     with pytest.raises(StorageError, match=telling) as raised:
         read_proof(path)
     assert str(path) in str(raised.value)
+
+
+def test_a_job_is_described_in_one_line():
+    proof = dataclasses.replace(
+        HONEST,
+        rows=3000,
+        batches=1,
+        batch_seconds_total=0.5,
+        seconds_to_first_result=1.234,
+        bytes_copied_in=0,
+        threads_seen=1,
+    )
+    assert proof.describe() == (
+        "3000 rows in 1 batch, 6,000 rows/s, first result 1.23 s after the process began, "
+        "0 bytes copied on the way in, 1 thread"
+    )
+    empty = dataclasses.replace(
+        proof, rows=0, batches=0, batch_seconds_total=0.0, seconds_to_first_result=None
+    )
+    assert empty.describe() == "0 rows in 0 batches, 0 bytes copied on the way in, 1 thread"

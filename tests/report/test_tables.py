@@ -253,6 +253,12 @@ def test_steps_stand_right_of_what_they_need(tmp_path: Path) -> None:
     drawn_twice(lambda path: plot_pipeline(path, STEPS[:1]), tmp_path)
 
 
+def test_the_picture_in_the_readme_is_the_one_drawn(tmp_path: Path) -> None:
+    plot_pipeline(tmp_path / "pipeline.svg")
+    shown = Path(__file__).parents[2] / "docs/pipeline.svg"
+    assert (tmp_path / "pipeline.svg").read_bytes() == shown.read_bytes()
+
+
 def test_boxes_do_not_overlap() -> None:
     places = [(column, step.lane) for step, column in columns_of(STEPS).items()]
     for first in range(len(places)):

@@ -17,7 +17,7 @@ with job_log(snakemake.log[0]):
 
     signature = Signature.from_mapping(snakemake.params.signature)
     variant = Variant(**snakemake.params.variant)
-    run_job(
+    proof = run_job(
         lambda: load_backend(
             variant,
             signature,
@@ -32,3 +32,4 @@ with job_log(snakemake.log[0]):
         variant=variant,
         attributes=dict(snakemake.wildcards.items()),
     )
+    print(proof.describe())

@@ -32,11 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         predictions=arguments.predictions,
         proof=proof_path,
     )
-    rate = f" at {proof.rows_per_second:.4g} rows/s" if proof.rows_per_second else ""
-    print(
-        f"{arguments.predictions}: {proof.rows} rows in {proof.batches} batches{rate}, "
-        f"{proof.bytes_copied_in} bytes copied on the way in"
-    )
+    print(f"{arguments.predictions}: {proof.describe()}")
     return 0
 
 

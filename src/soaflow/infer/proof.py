@@ -170,6 +170,17 @@ class Proof:
         """CPU time of all threads over wall time; about 1 for one busy thread, None without rows."""
         return self.cpu_seconds / self.wall_seconds if self.wall_seconds else None
 
+    def describe(self) -> str:
+        """Return what a person at a terminal wants to know of the job, in one line."""
+        parts = [f"{self.rows} rows in {self.batches} {'batch' if self.batches == 1 else 'batches'}"]
+        if self.rows_per_second is not None:
+            parts.append(f"{self.rows_per_second:,.0f} rows/s")
+        if self.seconds_to_first_result is not None:
+            parts.append(f"first result {self.seconds_to_first_result:.2f} s after the process began")
+        parts.append(f"{self.bytes_copied_in} bytes copied on the way in")
+        threads = "1 thread" if self.threads_seen == 1 else f"{self.threads_seen} threads"
+        return ", ".join([*parts, threads])
+
     def to_mapping(self) -> dict[str, Any]:
         """Return the proof as plain JSON values, with the derived figures."""
         return {
