@@ -1,6 +1,7 @@
 # Sets up a virtual environment in the checkout and runs what the README names.
 PYTHON ?= python3
 CORES ?= $(shell nproc)
+EVENTS ?= 1000000
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
@@ -41,8 +42,8 @@ check: install  ## Format, lint and types alone
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
 	$(BIN)/codespell
 
-benchmark: install  ## Measure generation, mapping and a job's cost
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest tests/benchmarks --benchmark-only --benchmark-sort=name
+benchmark: install  ## Measure generation, mapping and a job's cost; EVENTS=10000000 for 10^8 rows
+	SOAFLOW_BENCHMARK_EVENTS=$(EVENTS) PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-sort=name
 
 clean:  ## Remove all results and the environment
 	rm -rf results .snakemake $(VENV)

@@ -3,8 +3,8 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# A configuration named with --configfile stands alone; single keys of --config lie over the default one.
-if "datasets" not in config:
+# A configuration named with --configfile stands alone; single keys of --config lie over it.
+if not workflow.config_settings.configfiles:
 
     configfile: "config/config.yaml"
 

@@ -39,9 +39,8 @@ def test_ready_configurations_are_sound(path):
 
 def test_runs_cover_every_shard_model_and_variant(mapping):
     config = Config.from_mapping(mapping, SCHEMA)
-    runs = list(config.runs(reference=False))
+    runs = list(config.runs())
     assert len(set(runs)) == len(runs) == (5 * 2 + 1) * len(mapping["variants"])
-    assert {run.variant for run in config.runs(reference=True)} == {"reference"}
 
 
 def test_a_model_may_name_its_variants_and_tolerances(mapping):
@@ -50,7 +49,7 @@ def test_a_model_may_name_its_variants_and_tolerances(mapping):
         "reco_pt": {"float32": {"absolute": 1.0, "relative": 0.0}}
     }
     config = Config.from_mapping(mapping, SCHEMA)
-    assert {run.variant for run in config.runs(reference=False) if run.model == "SimpleNet"} == {"jit"}
+    assert {run.variant for run in config.runs() if run.model == "SimpleNet"} == {"jit"}
     assert config.item_tolerances("SimpleNet", "jit")["reco_pt"].absolute == 1.0
     assert config.item_tolerances("MultiHeadNet", "jit")["regression_head"].absolute == 1e-5
 
@@ -82,6 +81,11 @@ MISTAKES = [
     ("models.SimpleNet.tolerances", {"energy": {}}, r"tolerances' names 'energy'"),
     ("models.SimpleNet.class", "SimpleNet", r"models.SimpleNet.class"),
     ("models.TrackHitDeepSet.inputs.4.items", ["pt"], r"inputs.4' has key 'items'"),
+    ("models.SimpleNet.variants", [], r"models.SimpleNet.variants"),
+    ("models", {}, r"key 'models'"),
+    ("variants", {}, r"key 'variants'"),
+    ("datasets.toy.events", 300.0, r"datasets.toy.events' is 300.0: give an integer"),
+    ("models.SimpleNet.training.epochs", True, r"training.epochs' is True: give an integer"),
     ("variants.jit.target", "native", r"variants.jit' has key 'target'"),
     ("variants.jit.backend", "onnx", r"variants.jit.backend.*eager, jit, aot"),
     ("variants.reference", {"backend": "jit"}, r"variants"),
@@ -96,6 +100,22 @@ def test_a_mistake_is_one_sentence_that_names_the_key(mapping, path, value, mess
     with pytest.raises(ConfigError, match=message) as caught:
         Config.from_mapping(change(mapping, path, value), SCHEMA)
     assert "\n" not in str(caught.value)
+
+
+def test_a_trained_output_fills_one_item(mapping):
+    output = mapping["models"]["MultiHeadNet"]["outputs"][1]
+    output["items"] = [{"name": f"p{i}", "dtype": "float32"} for i in range(3)]
+    with pytest.raises(ConfigError, match="'classification_head', which fills 3 items"):
+        Config.from_mapping(mapping, SCHEMA)
+
+
+def test_everything_that_draws_has_a_seed_of_its_own(mapping):
+    mapping["datasets"]["JetTagger"] = copy.deepcopy(mapping["datasets"]["toy"])
+    config = Config.from_mapping(mapping, SCHEMA)
+    seeds = [config.dataset_seed(name) for name in config.datasets]
+    seeds += [config.model_seed(name) for name in config.models]
+    assert len(set(seeds)) == len(seeds)
+    assert config.datasets["toy"].seed == config.dataset_seed("toy")
 
 
 def test_datasets_of_one_model_must_agree(mapping):

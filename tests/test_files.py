@@ -45,13 +45,20 @@ def test_the_temporary_name_keeps_the_suffix(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG, errno.EIO]
+    ("number", "remedy"),
+    [
+        *((number, "free space or choose another folder") for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)),
+        *((number, "get the right to write there or choose another folder") for number in (errno.EACCES, errno.EROFS)),
+        (errno.EIO, "choose another folder"),
+        (errno.EISDIR, "move away the folder of that name or choose another name"),
+        (errno.ENAMETOOLONG, "choose a shorter name"),
+    ],
 )
-def test_a_refused_write_is_a_sentence(tmp_path, number):
+def test_a_refused_write_is_a_sentence_with_the_remedy(tmp_path, number, remedy):
     path = tmp_path / "a.txt"
     with pytest.raises(OutputError) as caught:
         write_half_and_raise(path, OSError(number, os.strerror(number)))
-    assert str(caught.value).startswith(f"{path} cannot be written: {os.strerror(number)}; free space or")
+    assert str(caught.value) == f"{path} cannot be written: {os.strerror(number)}; {remedy}"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -97,7 +104,7 @@ def test_a_folder_that_is_not_writable_is_a_sentence(tmp_path, small_disk):
     with pytest.raises(OutputError, match="cannot be written: File name too long"):
         write_text(tmp_path / ("x" * 255), "x")
     (tmp_path / "folder.txt" / "full").mkdir(parents=True)
-    with pytest.raises(OutputError, match=r"folder\.txt cannot be written: Is a directory"):
+    with pytest.raises(OutputError, match=r"folder\.txt cannot be written: Is a directory; move"):
         write_text(tmp_path / "folder.txt", "x")
     assert {entry.name for entry in tmp_path.iterdir()} == {"file", "folder.txt"}
     with (

@@ -1,3 +1,4 @@
+import importlib.metadata
 import shutil
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def source(tmp_path, monkeypatch):
 
 
 def clear_caches():
-    for cached in ("_source_file", "_dependencies", "_tree", "_code"):
+    for cached in ("_source_file", "_dependencies", "_tree", "_code", "_folder_on_path"):
         getattr(provenance, cached).cache_clear()
 
 
@@ -95,3 +96,58 @@ def test_a_file_that_is_not_python_is_named(tmp_path, content, sentence):
 def test_class_module():
     assert class_module("package.module:Class") == "package.module"
     assert class_module("folder/file.py:Class") == "folder/file.py"
+
+
+@pytest.mark.parametrize(
+    ("statement", "helper"),
+    [
+        ("from layers import Block", "layers.py"),
+        ("import layers", "layers.py"),
+        ("from parts.layers import Block", "parts/layers.py"),
+        ("from parts import layers", "parts/layers.py"),
+    ],
+)
+def test_what_a_users_file_imports_from_its_folder_counts(tmp_path, statement, helper):
+    model, layers = tmp_path / "model.py", tmp_path / helper
+    layers.parent.mkdir(exist_ok=True)
+    model.write_text(f"{statement}\n")
+    layers.write_text("Block = 1\n")
+    before = code_digest(str(model))
+    layers.write_text("Block = 2\n")
+    clear_caches()
+    assert code_digest(str(model)) != before
+
+
+def test_relative_imports_of_a_users_package_count(tmp_path, monkeypatch):
+    package = tmp_path / "users_models"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "net.py").write_text("from .layers import Block\nfrom . import heads\n")
+    (package / "layers.py").write_text("Block = 1\n")
+    (package / "heads.py").write_text("Head = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    digests = {code_digest("users_models.net")}
+    for name in ("layers", "heads"):
+        (package / f"{name}.py").write_text("Changed = 2\n")
+        clear_caches()
+        digests.add(code_digest("users_models.net"))
+    assert len(digests) == 3
+
+
+def test_the_version_of_an_installed_distribution_counts(monkeypatch):
+    before = code_digest("soaflow.models.simple_net")
+    version = importlib.metadata.version
+    monkeypatch.setattr(
+        importlib.metadata, "version", lambda name: "99" if name == "torch" else version(name)
+    )
+    assert code_digest("soaflow.models.simple_net") != before
+    assert code_digest("soaflow.soa.batches") == code_digest("soaflow.soa.batches")
+
+
+def test_the_place_of_the_files_does_not_count(tmp_path):
+    digests = set()
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+        (folder / "model.py").write_text("WIDTH = 1\n")
+        digests.add(code_digest(str(folder / "model.py")))
+    assert len(digests) == 1

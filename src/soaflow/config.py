@@ -14,6 +14,7 @@ from soaflow.errors import ConfigError, SoaflowError
 from soaflow.events.datasets import Dataset, dataset_from_mapping
 from soaflow.infer.variants import REFERENCE, Variant
 from soaflow.schema import schema_error
+from soaflow.seeds import derived_seed
 from soaflow.soa.layout import DEFAULT_ALIGNMENT, Layout
 from soaflow.soa.signature import Signature
 from soaflow.train.settings import TrainingSettings
@@ -113,7 +114,12 @@ class Config:
         seed, alignment = mapping["seed"], mapping.get("alignment", DEFAULT_ALIGNMENT)
         datasets = {
             name: _named(
-                f"datasets.{name}", dataset_from_mapping, name, entry, seed=seed, alignment=alignment
+                f"datasets.{name}",
+                dataset_from_mapping,
+                name,
+                entry,
+                seed=derived_seed(seed, "dataset", name),
+                alignment=alignment,
             )
             for name, entry in mapping["datasets"].items()
         }
@@ -145,12 +151,20 @@ class Config:
             for item in output.items
         }
 
-    def runs(self, *, reference: bool) -> Iterator[Run]:
-        """Yield every inference job, those of the reference or those to compare with it."""
+    def dataset_seed(self, name: str) -> int:
+        """Return the seed of a generated dataset, which no other dataset has."""
+        return derived_seed(self.seed, "dataset", name)
+
+    def model_seed(self, name: str) -> int:
+        """Return the seed of a model's initial weights and training, which no other model has."""
+        return derived_seed(self.seed, "model", name)
+
+    def runs(self) -> Iterator[Run]:
+        """Yield every inference job that is compared with the reference."""
         for model in self.models.values():
             for dataset in model.datasets:
                 for shard in range(self.datasets[dataset].shards):
-                    for variant in (REFERENCE.name,) if reference else model.variants:
+                    for variant in model.variants:
                         yield Run(dataset, shard, model.name, variant)
 
 
@@ -208,7 +222,20 @@ def _model(
     )
     if model.training is not None:
         _named(f"{key}.training", model.training.check, model.signature)
+        _check_one_item(model)
     return model
+
+
+def _check_one_item(model: Model) -> None:
+    """Check that each trained output fills one item, which the physics result then shows."""
+    assert model.training is not None
+    trained = {target.output for target in model.training.targets}
+    for output in model.signature.outputs:
+        if output.name in trained and len(output.items) > 1:
+            raise ConfigError(
+                f"configuration: key 'models.{model.name}.training.targets' names output '{output.name}', "
+                f"which fills {len(output.items)} items: give it one eigen item of that shape"
+            )
 
 
 def _tolerances(

@@ -77,8 +77,24 @@ def _reason_number(error: RuntimeError, folder: Path) -> int | None:
 
 
 def _output_error(path: Path, number: int) -> OutputError:
-    reason = os.strerror(number)
-    return OutputError(f"{path} cannot be written: {reason}; free space or choose another folder")
+    remedy = _REMEDIES.get(number, "choose another folder")
+    return OutputError(f"{path} cannot be written: {os.strerror(number)}; {remedy}")
+
+
+_REMEDIES = {
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free space or choose another folder"
+    ),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS), "get the right to write there or choose another folder"
+    ),
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EEXIST),
+        "move away the file that is where a folder must be, or choose another folder",
+    ),
+    errno.EISDIR: "move away the folder of that name or choose another name",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
 
 
 def check_not_inputs(outputs: Iterable[Path | str], inputs: Iterable[Path | str]) -> None:

@@ -5,23 +5,13 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from soaflow.errors import SoaflowError
 
 USER_ERROR_EXIT_CODE = 2
-
-
-@contextmanager
-def _room_or_not() -> Iterator[None]:
-    """Write to the log if the disk has room; what matters is on the screen already."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
 
 
 @contextmanager
@@ -57,21 +47,36 @@ def job_log(path: Path | str) -> Iterator[TextIO]:
         except SoaflowError as error:
             message = f"soaflow: error: {error}"
             print(message, file=screen)
-            with _room_or_not():
-                print(message, file=sys.stderr)
+            _write_if_there_is_room(message + "\n")
             raise SystemExit(USER_ERROR_EXIT_CODE) from error
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 print(f"soaflow: error: there is no room for {path}: free space", file=screen)
                 raise SystemExit(USER_ERROR_EXIT_CODE) from error
             print(f"soaflow: {type(error).__name__}, most likely a bug: see {path}", file=screen)
-            with _room_or_not():
-                traceback.print_exc()
+            _write_if_there_is_room(traceback.format_exc())
             raise SystemExit(1) from error
         finally:
-            for stream in (sys.stdout, sys.stderr):
-                with _room_or_not():
-                    stream.flush()
-            for saved_descriptor, descriptor in zip(saved, (1, 2), strict=True):
+            for saved_descriptor, descriptor, stream in zip(
+                saved, (1, 2), (sys.stdout, sys.stderr), strict=True
+            ):
+                _flush_or_discard(stream, descriptor)
                 os.dup2(saved_descriptor, descriptor)
                 os.close(saved_descriptor)
+
+
+def _write_if_there_is_room(text: str) -> None:
+    """Write to the log, past Python's buffers: what matters is on the screen already."""
+    _flush_or_discard(sys.stdout, 1)
+    with suppress(OSError):
+        os.write(2, text.encode())
+
+
+def _flush_or_discard(stream: TextIO, descriptor: int) -> None:
+    """Empty a stream's buffer, which would otherwise reach the screen later if the log's disk is full."""
+    try:
+        stream.flush()
+    except OSError:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), descriptor)
+            stream.flush()

@@ -1,13 +1,17 @@
 """A digest of the code that a result depends on.
 
-A module counts with everything of this package that it imports, however far down. Comments,
-docstrings, formatting and time stamps do not count, so a checkout or a better comment reruns
-nothing, and an edit of a function reruns exactly what uses its module.
+A file counts with everything that it imports, however far down: of this package, of its neighbours and
+of the user's own packages; installed distributions count by their version. Comments, docstrings,
+formatting and time stamps do not count, so a checkout or a better comment reruns nothing, and an edit
+of a function reruns exactly what uses its file.
 """
 
 import ast
 import hashlib
+import importlib.metadata
 import importlib.util
+import sys
+import sysconfig
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -16,10 +20,12 @@ from soaflow.errors import ConfigError
 
 _PACKAGE = "soaflow"
 _SOURCE_ROOT = Path(__file__).parent.parent
+_INSTALLED = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
+_DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml"}
 
 
 def code_digest(*modules: str) -> str:
-    """Return the SHA-256 (hex) of the code of modules and of what they import of this package.
+    """Return the SHA-256 (hex) of the code of modules and of what they import.
 
     Parameters
     ----------
@@ -32,8 +38,11 @@ def code_digest(*modules: str) -> str:
         If there is no such module or file, or it is not Python.
     """
     digest = hashlib.sha256()
-    for path in sorted({path for module in modules for path in _dependencies(_source_file(module))}):
-        digest.update(_code(path).encode())
+    paths = {path for module in modules for path in _dependencies(_source_file(module))}
+    for code in sorted(map(_code, paths)):
+        digest.update(code.encode())
+    for name in sorted({name for path in paths for name in _imported_distributions(path)}):
+        digest.update(f"{name} {importlib.metadata.version(name)}".encode())
     return digest.hexdigest()
 
 
@@ -78,17 +87,68 @@ def _dependencies(path: Path) -> frozenset[Path]:
 
 
 def _imported_files(path: Path) -> Iterator[Path]:
+    for folder, name in _imports(path):
+        found = _module_file(folder, name)
+        if found is not None:
+            yield found
+
+
+def _imported_distributions(path: Path) -> Iterator[str]:
+    for name in {name.partition(".")[0] for folder, name in _imports(path) if folder is None}:
+        if name not in sys.stdlib_module_names:
+            try:
+                importlib.metadata.version(distribution := _DISTRIBUTIONS.get(name, name))
+            except importlib.metadata.PackageNotFoundError:
+                continue
+            yield distribution
+
+
+def _imports(path: Path) -> Iterator[tuple[Path | None, str]]:
+    """Yield the folder in which an imported module is to be found, if its code counts, and its name."""
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
-            stem = _SOURCE_ROOT.joinpath(*name.split("."))
-            if name.partition(".")[0] == _PACKAGE and stem.with_suffix(".py").is_file():
-                yield stem.with_suffix(".py")
+            yield from ((_root(alias.name, path), alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            folder = path.parents[node.level - 1] if node.level else _root(module, path)
+            for name in (module, *(f"{module}.{alias.name}".lstrip(".") for alias in node.names)):
+                if name:
+                    yield folder, name
+
+
+def _root(name: str, importer: Path) -> Path | None:
+    """Return the folder that holds a top-level module, or None for an installed one."""
+    top = name.partition(".")[0]
+    if top == _PACKAGE:
+        return _SOURCE_ROOT
+    if not importer.is_relative_to(_SOURCE_ROOT):
+        neighbour = importer.parent / top
+        if neighbour.is_dir() or neighbour.with_suffix(".py").is_file():
+            return importer.parent
+    return _folder_on_path(top)
+
+
+@cache
+def _folder_on_path(top: str) -> Path | None:
+    if top in sys.stdlib_module_names:
+        return None
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or spec.origin is None:
+        return None
+    origin = Path(spec.origin)
+    if any(origin.is_relative_to(folder) for folder in _INSTALLED):
+        return None
+    return origin.parent.parent if spec.submodule_search_locations else origin.parent
+
+
+def _module_file(folder: Path | None, name: str) -> Path | None:
+    if folder is None:
+        return None
+    stem = folder.joinpath(*name.split("."))
+    return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
 
 
 @cache

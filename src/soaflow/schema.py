@@ -12,6 +12,18 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import extend
+
+
+def _is_integer(_checker: object, value: object) -> bool:
+    # JSON Schema counts 2000.0 as an integer; range and reshape do not.
+    return type(value) is int
+
+
+_Validator: Any = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)
 
 
 def schema_error(value: Any, schema: Mapping[str, Any]) -> str | None:
@@ -24,7 +36,7 @@ def schema_error(value: Any, schema: Mapping[str, Any]) -> str | None:
     schema
         A JSON schema, draft 2020-12.
     """
-    error = best_match(Draft202012Validator(schema).iter_errors(value))
+    error = best_match(_Validator(schema).iter_errors(value))
     if error is None:
         return None
     key = ".".join(str(part) for part in error.absolute_path)

@@ -1,9 +1,9 @@
 """One thread a process: the state that every training and inference job sets once, at its start.
 
 The invariant: after `run_single_threaded` torch starts no thread of its own. A numerical library reads
-its environment when it is loaded, so whoever starts a process gives it `single_thread_environment` too.
+its environment when it is loaded, so whoever starts a process puts `SINGLE_THREAD_VARIABLES` there.
 
->>> single_thread_environment({"HOME": "/home/me"})["OMP_NUM_THREADS"]
+>>> SINGLE_THREAD_VARIABLES["OMP_NUM_THREADS"]
 '1'
 """
 
@@ -15,17 +15,6 @@ SINGLE_THREAD_VARIABLES: Mapping[str, str] = {
     "MKL_NUM_THREADS": "1",
 }
 """What OpenMP, OpenBLAS and MKL read when they are loaded."""
-
-
-def single_thread_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return a copy of an environment in which numerical libraries start with one thread.
-
-    Parameters
-    ----------
-    environment
-        Such as `os.environ`; it is left as it is.
-    """
-    return {**environment, **SINGLE_THREAD_VARIABLES}
 
 
 def run_single_threaded() -> None:

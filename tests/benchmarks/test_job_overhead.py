@@ -10,7 +10,7 @@ import pytest
 
 from soaflow.soa.layout import Item, Layout
 from soaflow.soa.storage import EVENTS, writing
-from soaflow.threads import single_thread_environment
+from soaflow.threads import SINGLE_THREAD_VARIABLES
 
 JOB = """
 import sys
@@ -74,7 +74,7 @@ with torch.inference_mode():
 
 
 def run_alone(code, *arguments):
-    environment = {**single_thread_environment(os.environ), "PYTHONWARNINGS": "ignore::DeprecationWarning"}
+    environment = {**os.environ, **SINGLE_THREAD_VARIABLES, "PYTHONWARNINGS": "ignore::DeprecationWarning"}
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, check=True, env=environment, capture_output=True, text=True).stdout
 

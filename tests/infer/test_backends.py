@@ -19,7 +19,7 @@ from soaflow.soa.layout import Item, Layout
 from soaflow.soa.signature import Signature, TensorInput, TensorOutput
 from soaflow.soa.tensors import view
 from soaflow.soa.views import plan_view
-from soaflow.threads import single_thread_environment
+from soaflow.threads import SINGLE_THREAD_VARIABLES
 
 ROWS = 200  # whose columns are 224 floats apart, the stride that the artifact below is compiled for
 
@@ -290,5 +290,5 @@ def test_a_job_in_a_process_of_its_own_has_one_thread_and_imports_no_compiler(
     subprocess.run(
         [sys.executable, "-c", code, str(artifact), str(bench.events), str(tmp_path)],
         check=True,
-        env=single_thread_environment(os.environ),
+        env={**os.environ, **SINGLE_THREAD_VARIABLES},
     )

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from soaflow.errors import ProofError, StorageError
+from soaflow.files import write_json
 from soaflow.infer.proof import (
     CollectionProof,
     InputProof,
@@ -11,7 +12,6 @@ from soaflow.infer.proof import (
     broken_claims,
     judge_proof,
     read_proof,
-    write_proof,
 )
 
 HONEST = Proof(
@@ -19,13 +19,19 @@ HONEST = Proof(
     backend="eager",
     device="cpu",
     dtype="float32",
+    model_sha256="a" * 64,
+    torch_version="2.13.0",
+    cpu_model="A CPU",
+    events_bytes=4096,
+    events_attributes={"dataset": "toy", "shard": 0},
+    output_layout_sha256="b" * 64,
     rows=100,
     batch_size=64,
     batches=2,
     warm_up_calls=2,
     calls_watched=4,
-    inputs=(InputProof("x", "particles", 4, 1024, 0, 400, 0),),
-    collections=(CollectionProof("particles", 100, 1024, 4096, 4096, 4096),),
+    inputs=(InputProof("x", "particles", 4, 1024, 0, 400, 0, 0),),
+    collections=(CollectionProof("particles", "c" * 64, 100, 1024, 4096, 4096, 4096),),
     bytes_copied_in=0,
     transfers_in=0,
     bytes_transferred_in=0,
@@ -44,6 +50,7 @@ HONEST = Proof(
     batch_seconds_total=0.4,
     load_seconds=0.1,
     warm_up_seconds=0.2,
+    witness_seconds=0.001,
     seconds_to_first_tensor=1.5,
     seconds_to_first_result=2.0,
 )
@@ -61,7 +68,11 @@ def test_an_honest_proof_breaks_no_claim():
 @pytest.mark.parametrize(
     ("changes", "telling"),
     [
-        ({"inputs": (InputProof("x", "particles", 4, 1024, 0, 400, 24),)}, "24 bytes of input 'x'"),
+        ({"inputs": (InputProof("x", "particles", 4, 1024, 0, 400, 24, 0),)}, "24 bytes of input 'x'"),
+        (
+            {"inputs": (InputProof("x", "particles", 4, 1024, 0, 400, 0, 3),)},
+            "3 tensors of input 'x' were not where",
+        ),
         ({"threads_seen": 2}, "2 threads"),
         ({"other_threads_cpu_seconds": 0.1}, "0.100 s of CPU time"),
         ({"calls_watched": 3}, "3 calls reached the model, and 4 were made"),
@@ -86,7 +97,7 @@ def test_derived_figures():
 
 def test_file_gives_back_the_proof(tmp_path):
     path = tmp_path / "p.proof.json"
-    write_proof(path, HONEST)
+    write_json(path, HONEST.to_mapping())
     assert read_proof(path) == HONEST
     assert json.loads(path.read_text())["rows_per_second"] == 250.0
 

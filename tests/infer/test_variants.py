@@ -14,9 +14,9 @@ def test_defaults():
 
 
 def test_all_keys():
-    entry = {"backend": "aot", "target": "native", "device": "cuda", "dtype": "float16", "batch_size": 64}
+    entry = {"backend": "aot", "target": "native", "device": "cpu", "dtype": "float16", "batch_size": 64}
     variant = Variant.from_mapping("fast", entry)
-    assert variant == Variant("fast", Backend.AOT, "native", Device.CUDA, "float16", 64)
+    assert variant == Variant("fast", Backend.AOT, "native", Device.CPU, "float16", 64)
 
 
 def test_plain_strings_become_members():
@@ -41,6 +41,7 @@ def test_reference_is_eager_float64_on_the_whole_shard():
         ("v", {"backend": "jit", "batch_size": -1}, "-1"),
         ("v", {"backend": "jit", "batch_size": True}, "True"),
         ("v", {"backend": "jit", "batch_size": "64"}, "'64'"),
+        ("v", {"backend": "aot", "device": "cuda"}, "target 'native', which is compiled for the CPU.*eager or jit"),
         ("v", {"backend": "jit", "target": "native"}, "'target'"),
         ("v", {"backend": "jit", "threads": 2}, "'threads'"),
     ],
@@ -49,6 +50,10 @@ def test_mistakes_name_variant_and_value(name, entry, telling):
     with pytest.raises(ConfigError, match=telling) as raised:
         Variant.from_mapping(name, entry)
     assert name in str(raised.value)
+
+
+def test_an_aot_artifact_of_a_cuda_target_may_run_on_cuda():
+    assert Variant("v", Backend.AOT, "cuda_sm90", Device.CUDA).device is Device.CUDA
 
 
 def test_settings_import_no_heavy_library():

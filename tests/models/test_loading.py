@@ -92,3 +92,11 @@ def test_a_file_that_exits(tmp_path) -> None:
     (tmp_path / "net.py").write_text("import sys\nsys.exit('no GPU')\n")
     with pytest.raises(ModelError, match=r"net\.py cannot be imported: SystemExit: no GPU"):
         build_model(f"{tmp_path}/net.py:Net", {}, seed=0)
+
+
+def test_a_file_can_import_its_neighbours(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "neighbouring_layers.py").write_text("import torch\nLayer = torch.nn.Identity\n")
+    path = tmp_path / "net.py"
+    path.write_text("from neighbouring_layers import Layer\n\n\nclass Net(Layer):\n    pass\n")
+    assert type(build_model(f"{path}:Net", {}, seed=1)).__name__ == "Net"

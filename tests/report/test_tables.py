@@ -92,7 +92,7 @@ def test_performance_figures(write_proof: Write, tmp_path: Path) -> None:
 
 def test_performance_of_the_jobs_own_file(tmp_path: Path) -> None:
     """The keys are those of `soaflow.infer.proof`, which the report must not import."""
-    from soaflow.infer.proof import QUANTILES, Proof, write_proof  # noqa: PLC0415
+    from soaflow.infer.proof import QUANTILES, Proof  # noqa: PLC0415
 
     numbers: dict[str, Any] = {
         name: 0 for name, field in Proof.__dataclass_fields__.items() if field.type in (int, float)
@@ -109,7 +109,7 @@ def test_performance_of_the_jobs_own_file(tmp_path: Path) -> None:
         batch_seconds=(0.5,),
         batch_seconds_quantiles=(0.5,) * len(QUANTILES),
     )
-    write_proof(tmp_path / "proof.json", Proof(**{**numbers, **described}))
+    write_json(tmp_path / "proof.json", Proof(**{**numbers, **described}).to_mapping())
     plot_performance([tmp_path / "proof.json"], tmp_path / "a.svg", tmp_path / "a.json", model="Net")
     assert json.loads((tmp_path / "a.json").read_text())["jit"]["rows_per_second"]["middle"] == 20
 

@@ -33,6 +33,22 @@ def test_a_finished_run_has_nothing_to_do(finished):
     assert finished.planned() == []
 
 
+def test_the_catalogs_snakefile_is_the_same_workflow(finished):
+    assert finished.planned(snakefile="workflow/Snakefile") == []
+    forced = finished.run(
+        ["-m", "snakemake"], "-s", "workflow/Snakefile", "-n", "--forceall", "--quiet", "rules"
+    )
+    assert forced.returncode == 0, forced.stderr
+    assert "require_verdicts" in forced.stderr + forced.stdout
+
+
+def test_a_single_key_is_set_over_the_configuration_in_the_folder(finished):
+    done = finished.run(["-m", "snakemake"], "-n", "--config", 'datasets={"toy": {"events": 41}}')
+    assert done.returncode == 0, done.stderr
+    assert "Events of toy" in done.stderr + done.stdout
+    assert "Events of ttbar" not in done.stderr + done.stdout
+
+
 def test_a_tolerance_judges_again_and_runs_nothing(finished, config):
     config["tolerances"]["float32"]["absolute"] = 1e-4
     assert rules(finished.planned(config)) == EVERYTHING_FROM_VERDICTS

@@ -11,7 +11,7 @@ from soaflow.files import sha256_of_file
 
 pytestmark = pytest.mark.workflow
 
-SEED_OF_ONE_IMAGE = 8
+SEED_OF_ONE_IMAGE = 1
 """The toy's first event has exactly one image."""
 
 REPRODUCIBLE = ("events", "weights", "programs", "artifacts", "training", "verdicts")

@@ -8,13 +8,15 @@ from snakemake.exceptions import WorkflowError
 
 from soaflow.config import Config
 from soaflow.errors import DeviceError, SoaflowError
+from soaflow.export.targets import TARGETS
 from soaflow.infer.devices import require_device
+from soaflow.infer.variants import COMPUTING_DTYPES
 from soaflow.provenance import class_module, code_digest
 
 
 def read_settings():
     """The checked configuration; a mistake in it stops Snakemake with one sentence."""
-    schema = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
+    schema = Path(workflow.source_path("../schemas/config.schema.yaml"))
     try:
         return Config.from_mapping(config, yaml.safe_load(schema.read_text()))
     except SoaflowError as error:
@@ -34,6 +36,11 @@ def read_model_code(models):
     return digests
 
 
+def script_code(name):
+    """The digest of a script with everything that it imports."""
+    return code_digest(workflow.source_path(f"../scripts/{name}.py"))
+
+
 def one_of(names):
     """A regular expression for exactly these names; it matches nothing if there are none."""
     return "|".join(map(re.escape, names)) or "(?!)"
@@ -50,8 +57,8 @@ wildcard_constraints:
     dataset=one_of(settings.datasets),
     shard=r"\d+",
     model=one_of(settings.models),
-    dtype=one_of(["float64", "float32", "float16", "bfloat16"]),
-    target=r"[a-z0-9_-]+",
+    dtype=one_of(COMPUTING_DTYPES),
+    target=one_of(TARGETS),
 
 
 def model_of(wildcards):
@@ -64,7 +71,7 @@ def model_class(wildcards):
     return {
         "class_path": model.class_path,
         "arguments": model.arguments,
-        "seed": settings.seed,
+        "seed": settings.model_seed(model.name),
     }
 
 
@@ -84,17 +91,21 @@ def event_files(dataset):
     )
 
 
-def run_files(pattern, *, reference, model=None):
-    """The pattern filled with every inference job, of the reference or the others, or of one model."""
+def run_files(pattern, model=None):
+    """The pattern filled with every inference job but the reference's, or with those of one model."""
     return [
         pattern.format(**asdict(run))
-        for run in settings.runs(reference=reference)
+        for run in settings.runs()
         if model in (None, run.model)
     ]
 
 
 def dataset_entry(wildcards):
     return config["datasets"][wildcards.dataset]
+
+
+def dataset_seed(wildcards):
+    return settings.dataset_seed(wildcards.dataset)
 
 
 def source_files(wildcards):
@@ -218,7 +229,6 @@ def target_prediction_item(wildcards):
 def model_verdicts(wildcards):
     return run_files(
         "results/verdicts/{dataset}/{shard}/{model}.{variant}.json",
-        reference=False,
         model=wildcards.model,
     )
 
@@ -226,7 +236,6 @@ def model_verdicts(wildcards):
 def model_proofs(wildcards):
     return run_files(
         "results/predictions/{dataset}/{shard}/{model}.{variant}.proof.json",
-        reference=False,
         model=wildcards.model,
     )
 

@@ -19,7 +19,7 @@ rule compare:
         runtime="30m",
     params:
         tolerances=output_tolerances,
-        code=code_digest("soaflow.compare.verdict"),
+        code=script_code("compare"),
     message:
         "Comparison: {wildcards.model} as {wildcards.variant} on {wildcards.dataset}, shard {wildcards.shard}"
     script:
@@ -29,10 +29,7 @@ rule compare:
 rule summarize_verdicts:
     """Put all verdicts into one table."""
     input:
-        verdicts=run_files(
-            "results/verdicts/{dataset}/{shard}/{model}.{variant}.json",
-            reference=False,
-        ),
+        verdicts=run_files("results/verdicts/{dataset}/{shard}/{model}.{variant}.json"),
     output:
         summary="results/verdicts/summary.tsv",
     log:
@@ -46,7 +43,7 @@ rule summarize_verdicts:
         mem="500MB",
         runtime="10m",
     params:
-        code=code_digest("soaflow.compare.summary"),
+        code=script_code("summarize_verdicts"),
     message:
         "Summary of all verdicts"
     script:
@@ -71,7 +68,7 @@ rule require_verdicts:
         mem="500MB",
         runtime="10m",
     params:
-        code=code_digest("soaflow.compare.summary"),
+        code=script_code("require_verdicts"),
     message:
         "Check that all verdicts passed"
     script:

@@ -16,9 +16,9 @@ rule write_events:
         runtime="1h",
     params:
         dataset=dataset_entry,
-        seed=settings.seed,
+        seed=dataset_seed,
         alignment=settings.alignment,
-        code=code_digest("soaflow.events.shards"),
+        code=script_code("write_events"),
     message:
         "Events of {wildcards.dataset}, shard {wildcards.shard}"
     script:

@@ -18,7 +18,7 @@ rule export_program:
     params:
         model=model_class,
         signature=model_signature,
-        code=code_digest("soaflow.export.program", "soaflow.models.loading"),
+        code=script_code("export_program"),
         model_code=model_code,
     message:
         "Program of {wildcards.model} in {wildcards.dtype}"
@@ -47,7 +47,7 @@ rule export_jit:
         model=model_class,
         signature=model_signature,
         mode=jit_mode,
-        code=code_digest("soaflow.export.jit", "soaflow.models.loading"),
+        code=script_code("export_jit"),
         model_code=model_code,
     message:
         "TorchScript artifact of {wildcards.model} in {wildcards.dtype}"
@@ -74,7 +74,7 @@ rule export_aot:
         mem="3GB",
         runtime="1h",
     params:
-        code=code_digest("soaflow.export.aot"),
+        code=script_code("export_aot"),
     message:
         "AOTInductor artifact of {wildcards.model} in {wildcards.dtype} for {wildcards.target}"
     script:

@@ -22,7 +22,7 @@ rule infer:
         model=model_class,
         signature=model_signature,
         variant=variant_entry,
-        code=code_digest("soaflow.infer.job", "soaflow.infer.loading"),
+        code=script_code("infer"),
         model_code=model_code,
     message:
         "Inference: {wildcards.model} as {wildcards.variant} on {wildcards.dataset}, shard {wildcards.shard}"

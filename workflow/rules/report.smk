@@ -20,7 +20,7 @@ rule plot_learning_curve:
         mem="500MB",
         runtime="10m",
     params:
-        code=code_digest("soaflow.report.learning_curve"),
+        code=script_code("plot_learning_curve"),
     message:
         "Learning curve of {wildcards.model}"
     script:
@@ -54,7 +54,7 @@ rule plot_physics:
         target=target_entry,
         item=target_prediction_item,
         validation_fraction=validation_fraction,
-        code=code_digest("soaflow.report.physics"),
+        code=script_code("plot_physics"),
     message:
         "Physics of {wildcards.model}, output {wildcards.tensor}"
     script:
@@ -83,7 +83,7 @@ rule plot_differences:
         mem="500MB",
         runtime="10m",
     params:
-        code=code_digest("soaflow.report.differences"),
+        code=script_code("plot_differences"),
     message:
         "Differences of {wildcards.model}"
     script:
@@ -113,7 +113,7 @@ rule plot_performance:
         mem="500MB",
         runtime="10m",
     params:
-        code=code_digest("soaflow.report.performance"),
+        code=script_code("plot_performance"),
     message:
         "Performance of {wildcards.model}"
     script:
@@ -123,10 +123,7 @@ rule plot_performance:
 rule write_verdict_table:
     """All verdicts with their figures, as a page."""
     input:
-        verdicts=run_files(
-            "results/verdicts/{dataset}/{shard}/{model}.{variant}.json",
-            reference=False,
-        ),
+        verdicts=run_files("results/verdicts/{dataset}/{shard}/{model}.{variant}.json"),
     output:
         table=report(
             "results/report/verdicts.html",
@@ -151,7 +148,7 @@ rule write_verdict_table:
         mem="500MB",
         runtime="10m",
     params:
-        code=code_digest("soaflow.report.verdict_table"),
+        code=script_code("write_verdict_table"),
     message:
         "Verdict table"
     script:
@@ -178,7 +175,7 @@ rule plot_pipeline:
         mem="500MB",
         runtime="10m",
     params:
-        code=code_digest("soaflow.report.pipeline"),
+        code=script_code("plot_pipeline"),
     message:
         "Picture of the pipeline"
     script:

@@ -21,7 +21,7 @@ rule train:
         model=model_class,
         signature=model_signature,
         training=training_entry,
-        code=code_digest("soaflow.train.loop", "soaflow.models.loading"),
+        code=script_code("train"),
         model_code=model_code,
     message:
         "Train {wildcards.model}"
@@ -49,7 +49,7 @@ rule take_weights:
         runtime="10m",
     params:
         model=model_class,
-        code=code_digest("soaflow.models.weights", "soaflow.models.loading"),
+        code=script_code("take_weights"),
         model_code=model_code,
     message:
         "Weights of {wildcards.model}"

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 with job_log(snakemake.log[0]) as screen:
-    from soaflow.compare.summary import failures
+    from soaflow.compare.summary import failures, require_outputs
     from soaflow.compare.verdict import read_verdict
     from soaflow.files import write_text
 
     verdicts = [read_verdict(path) for path in snakemake.input.verdicts]
+    outputs = require_outputs(verdicts)
     if failed := failures(verdicts):
         print(*failed, sep="\n")
         print(*failed, sep="\n", file=screen)
         raise SystemExit(1)
-    outputs = sum(len(verdict.outputs) for verdict in verdicts)
     write_text(snakemake.output.passed, f"{outputs} of {outputs} outputs passed.\n")

@@ -5,6 +5,7 @@ The invariant: no code of a model is loaded and torch is not imported, whatever 
 
 import argparse
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +17,7 @@ from soaflow.compare.verdict import read_verdict
 from soaflow.errors import StorageError
 from soaflow.files import read_json
 from soaflow.infer.proof import read_proof
-from soaflow.passport import Passport, verify_artifact
+from soaflow.passport import Passport, passport_path, verify_artifact
 from soaflow.soa.storage import read_header
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -42,6 +43,8 @@ def _inspector(path: Path) -> Callable[[Path], _Told]:
             start = stream.read(len(_HDF5_SIGNATURE))
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
+    if path.suffix == ".pt" and not passport_path(path).exists():
+        return _members
     if path.suffix in (".pt", ".pt2"):
         return _artifact
     if path.suffix == ".json":
@@ -75,6 +78,24 @@ def _hdf5(path: Path) -> _Told:
 
 def _artifact(path: Path) -> _Told:
     return _passport(f"{path}, whose SHA-256 is that of its passport", verify_artifact(path))
+
+
+def _members(path: Path) -> _Told:
+    """List the members of a .pt file without passport; nothing of them is read, let alone unpickled."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {member.filename: member.file_size for member in archive.infolist()}
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise StorageError(
+            f"{path} has no passport {passport_path(path).name} beside it and is no file of torch: name "
+            "weights, or an artifact beside its passport"
+        ) from error
+    script = any("/code/" in name for name in members)
+    holds = "TorchScript without a passport" if script else "weights, or another file of torch"
+    remedy = "  It cannot be run without its passport: export the model again.\n" if script else ""
+    size = path.stat().st_size
+    text = f"{path}: {holds}, {size} bytes\n{remedy}\n{table(('member', 'bytes'), list(members.items()))}"
+    return {"holds": holds, "size": size, "members": members}, text
 
 
 def _passport(label: str, passport: Passport) -> _Told:

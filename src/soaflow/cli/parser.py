@@ -37,7 +37,8 @@ example:
 
 _INSPECT = """\
 Print what is in an events file, a predictions file, an artifact or program (from the passport
-beside it, after a check of its SHA-256), a proof or a verdict. It never loads a model's code."""
+beside it, after a check of its SHA-256), a proof or a verdict. Of a .pt file without passport, such
+as weights, it lists the members. It never loads a model's code."""
 
 _INSPECT_EPILOG = """\
 examples:
@@ -73,6 +74,19 @@ example:
   soaflow compare reference.h5 predictions.h5 --absolute 1e-3 --json verdict.json
 
 exit codes: 0 the verdict passed, 1 it failed, 2 bad use or bad input"""
+
+_JUDGE = """\
+Judge a verdict again at other tolerances, for all its outputs alike. It needs the verdict alone,
+not the predictions: the figures in it tell whether any value is over a tolerance."""
+
+_JUDGE_EPILOG = """\
+If one of the two tolerances is given, the other is 0; without either, those of the verdict are
+used. How many values are over a tolerance is known only for the one compared with.
+
+example:
+  soaflow judge results/verdicts/toy/0/SimpleNet.jit.json --absolute 1e-3 --relative 1e-4
+
+exit codes: 0 it passes, 1 it fails, 2 bad use or bad input"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -117,11 +131,15 @@ def build_parser() -> argparse.ArgumentParser:
     compare = _add(verbs, "compare", "judge predictions against a reference", _COMPARE, _COMPARE_EPILOG)
     compare.add_argument("reference", type=Path, metavar="A", help="predictions file of the reference")
     compare.add_argument("candidate", type=Path, metavar="B", help="predictions file to judge")
-    compare.add_argument("--absolute", type=float, metavar="X", help="tolerance in the output's unit")
-    compare.add_argument(
-        "--relative", type=float, metavar="X", help="tolerance as a fraction of the reference"
-    )
     compare.add_argument("--json", type=Path, metavar="OUT", help="write the verdict as JSON")
+
+    judge = _add(verbs, "judge", "judge a verdict again at other tolerances", _JUDGE, _JUDGE_EPILOG)
+    judge.add_argument("verdict", type=Path, metavar="VERDICT", help="verdict as JSON")
+    for verb in (compare, judge):
+        verb.add_argument("--absolute", type=float, metavar="X", help="tolerance in the output's unit")
+        verb.add_argument(
+            "--relative", type=float, metavar="X", help="tolerance as a fraction of the reference"
+        )
     return parser
 
 

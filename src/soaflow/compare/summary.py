@@ -108,6 +108,26 @@ def as_text(lines: Sequence[SummaryLine]) -> str:
     return "\n".join([*drawn, "", f"{len(lines) - failed} of {len(lines)} outputs passed."]) + "\n"
 
 
+def require_outputs(verdicts: Sequence[Verdict]) -> int:
+    """Return the number of outputs that verdicts judge: no output at all must not count as a pass.
+
+    Raises
+    ------
+    StorageError
+        If there is no verdict, or one of them judges no output.
+    """
+    if not verdicts:
+        raise StorageError(
+            "there is no verdict, so nothing has passed: give at least one model, dataset and variant"
+        )
+    for verdict in verdicts:
+        if not verdict.outputs:
+            raise StorageError(
+                f"the verdict of {_name(verdict)} judges no output: compare the predictions again"
+            )
+    return sum(len(verdict.outputs) for verdict in verdicts)
+
+
 def failures(verdicts: Iterable[Verdict]) -> tuple[str, ...]:
     """Return a sentence for each output that failed: which, how many values, where and by how much."""
     return tuple(

@@ -10,7 +10,7 @@ matches a NaN and an infinity the same infinity, at any tolerance.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -123,24 +123,3 @@ class Tolerances:
                 f"there is no tolerance for output '{output}' computed in {dtype}: add tolerances.{dtype}"
             )
         return found
-
-    def by_item(self, outputs: Mapping[str, Sequence[str]], dtype: str) -> dict[str, Tolerance]:
-        """Return the tolerance of each item that the outputs fill.
-
-        Parameters
-        ----------
-        outputs
-            Names of the items that each of the model's outputs fills.
-        dtype
-            That the variant computes in.
-
-        Raises
-        ------
-        ConfigError
-            If there is none for an output, or there are some for an output that the model lacks.
-        """
-        if unknown := sorted(set(self.by_output) - set(outputs)):
-            raise ConfigError(
-                f"there are tolerances for output '{unknown[0]}', and the model has {', '.join(outputs)}"
-            )
-        return {item: self.find(output, dtype) for output, items in outputs.items() for item in items}

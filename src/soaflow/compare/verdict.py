@@ -99,8 +99,8 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether every output passed."""
-        return all(output.passed for output in self.outputs)
+        """Whether every output passed; without an output nothing did."""
+        return bool(self.outputs) and all(output.passed for output in self.outputs)
 
 
 def compare_files(

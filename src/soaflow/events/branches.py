@@ -17,8 +17,6 @@ from typing import Any
 from soaflow.errors import ConfigError, LayoutError
 from soaflow.soa.layout import Item
 
-EVENT_ITEM = "event"
-"""The last column of the jagged collections: row of the event in the same file, int32."""
 
 _STRUCT_CODES: Mapping[str, str] = {
     "int8": "b",

@@ -15,14 +15,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from soaflow.errors import ConfigError, LayoutError
-from soaflow.events.branches import EVENT_ITEM, NanoaodCollection, check_collection, collection_from_mapping
-from soaflow.soa.layout import DEFAULT_ALIGNMENT, Item, ItemKind, Layout
+from soaflow.events.branches import NanoaodCollection, check_collection, collection_from_mapping
+from soaflow.soa.layout import DEFAULT_ALIGNMENT, EVENT_ITEM, EVENTS_COLLECTION, Item, ItemKind, Layout
 
-EVENTS_COLLECTION = "events"
-"""The collection with one row an event, which every file of events has."""
-
-MOST_EVENTS_A_SHARD = 2**31 - 1
-"""What an int32 `event` item can point to."""
+MOST_ROWS_POINTED_TO = 2**31 - 1
+"""Of a collection whose rows an int32 item names: `events` by `event`, `tracks` by `track`."""
 
 TOY_ITEMS: Mapping[str, tuple[Item, ...]] = {
     "particles": (
@@ -109,10 +106,10 @@ class ToyDataset:
             raise ConfigError(f"seed {self.seed} is out of range: give 0 to 2**64 - 1")
         if self.events < 0:
             raise ConfigError(f"events is {self.events}: give 0 or more")
-        if -(-self.events // self.shards) > MOST_EVENTS_A_SHARD:
+        if -(-self.events // self.shards) > MOST_ROWS_POINTED_TO:
             raise ConfigError(
                 f"events is {self.events} in {self.shards} shards, and a shard holds at most "
-                f"{MOST_EVENTS_A_SHARD} events: give more shards"
+                f"{MOST_ROWS_POINTED_TO} events: give more shards"
             )
         for collection in self.collections:
             if collection not in TOY_ITEMS:

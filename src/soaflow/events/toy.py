@@ -22,10 +22,11 @@ import numpy as np
 import numpy.typing as npt
 
 from soaflow.events import images, particles, tracks
-from soaflow.events.branches import EVENT_ITEM
-from soaflow.events.datasets import EVENTS_COLLECTION, ToyDataset
+from soaflow.errors import EventSourceError
+from soaflow.events.datasets import MOST_ROWS_POINTED_TO, ToyDataset
 from soaflow.events.plan import Chunk, Columns, ShardPlan, shard_range
 from soaflow.events.streams import BLOCK_EVENTS, BlockPart, Stream, blocks, generator
+from soaflow.soa.layout import EVENT_ITEM, EVENTS_COLLECTION
 
 _MULTIPLICITIES: Mapping[str, tuple[Stream, float]] = {
     "particles": (Stream.PARTICLE_MULTIPLICITY, particles.MEAN_PARTICLES),
@@ -83,6 +84,11 @@ def plan_toy(dataset: ToyDataset, shard: int) -> ShardPlan:
     -------
     ShardPlan
         Its chunks are generated as they are asked for.
+
+    Raises
+    ------
+    EventSourceError
+        If hits would have to name more tracks than an int32 can count.
     """
     events = shard_range(dataset.events, dataset.shards, shard)
     rows = {EVENTS_COLLECTION: len(events)} | dict.fromkeys(dataset.collections, 0)
@@ -90,6 +96,11 @@ def plan_toy(dataset: ToyDataset, shard: int) -> ShardPlan:
         for collection in dataset.collections:
             counts = _Block(dataset.seed, part.block).counts(collection)
             rows[collection] += int(counts[part.begin : part.end].sum())
+    if "hits" in rows and rows["tracks"] > MOST_ROWS_POINTED_TO:
+        raise EventSourceError(
+            f"dataset '{dataset.name}' has {rows['tracks']} tracks in shard {shard}, and the item "
+            f"'hits/track' can name {MOST_ROWS_POINTED_TO}: give more shards"
+        )
     return ShardPlan(
         placements={name: layout.place(rows[name]) for name, layout in dataset.layouts().items()},
         attributes={

@@ -35,14 +35,18 @@ class Backend:
     check
         Raises `ContractError` for inputs that the artifact must not be given; None for a model that
         takes any.
+    source_sha256
+        Of the artifact's file, or of the weights'; empty for a model that is from no file.
     """
 
     def __init__(
         self,
         program: Callable[..., object],
         check: Callable[[Sequence[torch.Tensor]], None] | None = None,
+        source_sha256: str = "",
     ) -> None:
         self.program = program
+        self.source_sha256 = source_sha256
         self._check = check
 
     def __call__(self, inputs: Sequence[torch.Tensor]) -> list[Any]:
@@ -82,7 +86,7 @@ class AotBackend(Backend):
         return self.program(list(inputs))
 
 
-def eager(model: nn.Module, dtype: str, device: str = "cpu") -> Backend:
+def eager(model: nn.Module, dtype: str, device: str = "cpu", *, weights_sha256: str = "") -> Backend:
     """Return a Python module as a backend that computes in `dtype`.
 
     Parameters
@@ -93,8 +97,11 @@ def eager(model: nn.Module, dtype: str, device: str = "cpu") -> Backend:
         Such as `"float64"`.
     device
         `"cpu"` or `"cuda"`.
+    weights_sha256
+        Of the file that the weights were read from, if they were.
     """
-    return Backend(InPrecision(model, getattr(torch, dtype)).eval().to(device))
+    program = InPrecision(model, getattr(torch, dtype)).eval().to(device)
+    return Backend(program, source_sha256=weights_sha256)
 
 
 def jit(path: Path | str, signature: Signature, device: str = "cpu") -> Backend:
@@ -114,14 +121,14 @@ def jit(path: Path | str, signature: Signature, device: str = "cpu") -> Backend:
     ArtifactError
         If the artifact is corrupt, is another than its passport's, or has another signature.
     """
-    check = _verified(path, signature, JIT)
+    passport = _verified(path, signature, JIT)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
             program = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise ArtifactError(f"{path} cannot be loaded as TorchScript: export it again") from error
-    return Backend(program, check)
+    return Backend(program, partial(check_inputs, signature), passport.sha256)
 
 
 def aot(path: Path | str, signature: Signature, device: str = "cpu") -> Backend:
@@ -141,18 +148,18 @@ def aot(path: Path | str, signature: Signature, device: str = "cpu") -> Backend:
     ArtifactError
         If the artifact is corrupt, is another than its passport's, or has another signature.
     """
-    check = _verified(path, signature, AOT)
+    passport = _verified(path, signature, AOT)
     try:
         loader = torch._C._aoti.AOTIModelPackageLoader(
             str(path), "model", True, 1, 0 if device == "cuda" else -1
         )
     except RuntimeError as error:
         raise ArtifactError(f"{path} cannot be loaded as an AOTInductor package: export it again") from error
-    return AotBackend(loader.run, check)
+    return AotBackend(loader.run, partial(check_inputs, signature), passport.sha256)
 
 
-def _verified(path: Path | str, signature: Signature, kind: str) -> Callable[[Sequence[torch.Tensor]], None]:
-    """Verify an artifact, and return the check of its inputs."""
+def _verified(path: Path | str, signature: Signature, kind: str) -> Passport:
+    """Return an artifact's passport after a check that file, kind and signature are those expected."""
     passport = verify_artifact(path)
     if passport.kind != kind:
         raise ArtifactError(f"{path} is of kind '{passport.kind}', not '{kind}': name a file of that kind")
@@ -161,7 +168,7 @@ def _verified(path: Path | str, signature: Signature, kind: str) -> Callable[[Se
             f"{path} was exported for other inputs or outputs than the job's: see "
             f"{_differing(passport, signature)}, and export the model again"
         )
-    return partial(check_inputs, signature)
+    return passport
 
 
 def _differing(passport: Passport, signature: Signature) -> str:

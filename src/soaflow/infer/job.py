@@ -20,9 +20,10 @@ from soaflow.infer.backends import Backend
 from soaflow.infer.devices import Place, place_for
 from soaflow.infer.proof import QUANTILES, RAW_TIMES_KEPT, CollectionProof, Proof, judge_proof
 from soaflow.infer.tensors import InputTensor, Outputs, check_layouts, input_tensors
-from soaflow.infer.variants import Variant
-from soaflow.infer.witness import Witness
+from soaflow.infer.variants import Device, Variant
+from soaflow.infer.witness import Watched, Witness
 from soaflow.soa.batches import batch_ranges
+from soaflow.soa.layout import Placement
 from soaflow.soa.signature import PREDICTION_COLLECTION, RowRange, Signature
 from soaflow.soa.storage import EVENTS, PREDICTIONS, Attribute, MappedBlob, map_blob, mapping_new, read_header
 from soaflow.threads import run_single_threaded
@@ -61,7 +62,8 @@ def run_job(
     variant
         How to run; the backend that `load` returns must be the variant's.
     attributes
-        Of the predictions file, such as dataset, shard and model; the variant's name is added.
+        Of the predictions file, such as dataset, shard and model. The variant's name, its dtype, the
+        version of torch and the SHA-256 of the input layouts are added.
     place
         Where the model runs; by default that of the variant's device.
 
@@ -102,19 +104,25 @@ def run_job(
     started = time.perf_counter()
     backend = load()
     load_seconds = time.perf_counter() - started
-    witness = Witness([(i.spec.name, i.spec.collection, i.blob) for i in inputs])
+    witness = Witness([_watched(tensor, blobs, variant.device) for tensor in inputs])
     backend.program = witness.around(backend.program)
     threads = max(threads, process.thread_count())
 
     placements = {PREDICTION_COLLECTION: signature.output_layout.place(rows)}
-    named = {**attributes, "variant": variant.name}
+    layouts = {name: blob.placement.layout.digest() for name, blob in blobs.items()}
+    named = {
+        **attributes,
+        "variant": variant.name,
+        "computing_dtype": variant.dtype,
+        "torch_version": torch.__version__,
+        **{f"{name}_layout_sha256": digest for name, digest in layouts.items()},
+    }
     with (
         _model_errors_naming(f"model {attributes.get('model', '')}, variant {variant.name}, {events_path}"),
-        replacing(proof_path) as temporary_proof,
-        mapping_new(predictions_path, PREDICTIONS, placements, named) as written,
+        _written_together(predictions_path, proof_path, placements, named) as (written, temporary_proof),
         torch.inference_mode(),
     ):
-        loop = _Loop(backend, inputs, Outputs(signature, written[PREDICTION_COLLECTION], place), place)
+        loop = _Loop(backend, inputs, Outputs(signature, written, place), place, witness)
         clocks = process.ProcessTimes.now()
         loop.warm_up(rows, variant.batch_size)
         loop.run(rows, variant.batch_size)
@@ -126,6 +134,12 @@ def run_job(
             backend=variant.backend.value,
             device=variant.device.value,
             dtype=variant.dtype,
+            model_sha256=backend.source_sha256,
+            torch_version=torch.__version__,
+            cpu_model=process.cpu_model(),
+            events_bytes=Path(events_path).stat().st_size,
+            events_attributes=dict(header.attributes),
+            output_layout_sha256=signature.output_layout.digest(),
             rows=rows,
             batch_size=variant.batch_size,
             batches=len(seconds),
@@ -151,12 +165,33 @@ def run_job(
             batch_seconds_total=float(seconds.sum()),
             load_seconds=load_seconds,
             warm_up_seconds=loop.warm_up_seconds,
+            witness_seconds=witness.seconds,
             seconds_to_first_tensor=first_tensor,
             seconds_to_first_result=loop.first_result,
         )
         judge_proof(proof, str(predictions_path))
         write_json(temporary_proof, proof.to_mapping())
     return proof
+
+
+@contextlib.contextmanager
+def _written_together(
+    predictions_path: Path | str,
+    proof_path: Path | str,
+    placements: Mapping[str, Placement],
+    attributes: Mapping[str, Attribute],
+) -> Iterator[tuple[MappedBlob, Path]]:
+    """Give the mapped predictions and a path for the proof: both appear after the block, or neither."""
+    appeared = False
+    try:
+        with replacing(proof_path) as temporary_proof:
+            with mapping_new(predictions_path, PREDICTIONS, placements, attributes) as written:
+                yield written[PREDICTION_COLLECTION], temporary_proof
+            appeared = True
+    except BaseException:
+        if appeared:
+            Path(predictions_path).unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager
@@ -171,6 +206,7 @@ def _collection_proof(name: str, blob: MappedBlob, cached_before: int) -> Collec
     size = blob.placement.blob_bytes
     return CollectionProof(
         name=name,
+        layout_sha256=blob.placement.layout.digest(),
         rows=blob.placement.rows,
         blob_bytes=size,
         page_cache_bytes_before=cached_before,
@@ -179,13 +215,32 @@ def _collection_proof(name: str, blob: MappedBlob, cached_before: int) -> Collec
     )
 
 
+def _watched(tensor: InputTensor, blobs: Mapping[str, MappedBlob], device: Device) -> Watched:
+    """Say where an input's tensors must be: in the map itself on the CPU, in the moved blob elsewhere."""
+    mapped = blobs.get(tensor.spec.collection)
+    return Watched(
+        name=tensor.spec.name,
+        collection=tensor.spec.collection,
+        rows=tensor.spec.rows,
+        plan=tensor.plan,
+        blob_address=mapped.address if mapped and device is Device.CPU else tensor.blob.data_ptr(),
+        blob_bytes=tensor.blob.numel(),
+    )
+
+
 class _Loop:
-    """Calls the model batch by batch, and keeps the time of each."""
+    """Calls the model batch by batch, and keeps the time of each without that of the witness."""
 
     def __init__(
-        self, backend: Backend, inputs: Sequence[InputTensor], outputs: Outputs, place: Place
+        self,
+        backend: Backend,
+        inputs: Sequence[InputTensor],
+        outputs: Outputs,
+        place: Place,
+        witness: Witness,
     ) -> None:
         self._backend = backend
+        self._witness = witness
         self._inputs = inputs
         self._outputs = outputs
         self._place = place
@@ -211,10 +266,12 @@ class _Loop:
     def run(self, rows: int, batch_size: int) -> None:
         """Call the model on every batch and write its outputs."""
         for index, (begin, end) in enumerate(batch_ranges(rows, batch_size)):
+            watching = self._witness.seconds
             started = time.perf_counter()
             self._outputs.write(self._call(index, begin, end), begin, end)
             self._place.synchronize()
-            self.seconds.append(time.perf_counter() - started)
+            watching -= self._witness.seconds
+            self.seconds.append(time.perf_counter() - started + watching)
             self.threads = max(self.threads, process.thread_count())
             if self.first_result is None:
                 self.first_result = process.seconds_since_process_start()
@@ -222,6 +279,7 @@ class _Loop:
 
     def _call(self, index: int, begin: int, end: int) -> list[torch.Tensor]:
         tensors = [tensor.batch(index, begin, end) for tensor in self._inputs]
+        self._witness.expect(index, begin, end)
         try:
             return self._backend(tensors)
         except SoaflowError:

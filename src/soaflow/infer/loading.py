@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from soaflow.files import sha256_of_file
 from soaflow.infer import backends
 from soaflow.infer.variants import Backend, Variant
 from soaflow.models.loading import build_model
@@ -47,7 +48,7 @@ def load_backend(
         assert weights is not None
         model = build_model(class_path, arguments, seed)
         read_weights(weights, model)
-        return backends.eager(model, variant.dtype, variant.device)
+        return backends.eager(model, variant.dtype, variant.device, weights_sha256=sha256_of_file(weights))
     assert artifact is not None
     load = backends.jit if variant.backend is Backend.JIT else backends.aot
     return load(artifact, signature, variant.device)

@@ -60,6 +60,16 @@ def _status_bytes(key: str) -> int:
     raise ValueError(f"/proc/self/status has no line '{key}'")
 
 
+def cpu_model() -> str:
+    """Return the name of the processor's model as `/proc/cpuinfo` gives it; empty where it gives none."""
+    with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessTimes:
     """Clocks of the process, read together, or the difference of two readings; in seconds.

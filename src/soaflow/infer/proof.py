@@ -1,7 +1,8 @@
 """What an inference job measured of itself, and whether that bears out what it claims.
 
-The claims: on the CPU every tensor that reached the model was a view of a mapped input file, nothing
-was copied on the way in, and one thread did all the work. On another device each input blob went
+The claims: on the CPU every tensor that reached the model was a view of a mapped input file, at the
+place that its items and rows have there, nothing was copied on the way in, and one thread did all the
+work. On another device each input blob went
 over in one transfer. The measurement is kept whole; judging it is a function of the measurement.
 
 Addresses are relative to the start of their blob, and times are of one run: a proof says how a job
@@ -14,10 +15,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from soaflow.errors import ProofError, StorageError
-from soaflow.files import read_json, write_json
+from soaflow.files import read_json
 from soaflow.infer.variants import Device
 
-PROOF_VERSION = 1
+PROOF_VERSION = 2
 """Version of the keys of a proof file."""
 
 RAW_TIMES_KEPT = 1000
@@ -49,6 +50,9 @@ class InputProof:
         none of them held a value.
     bytes_copied
         Of tensors that were not views of that blob.
+    tensors_misplaced
+        Tensors in that blob at another place, or of other sizes or strides, than the items and rows of
+        their call have there.
     """
 
     name: str
@@ -58,6 +62,7 @@ class InputProof:
     lowest_offset: int
     highest_offset: int
     bytes_copied: int
+    tensors_misplaced: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,8 @@ class CollectionProof:
     ----------
     name
         Of the collection.
+    layout_sha256
+        Digest of its layout.
     rows, blob_bytes
         Its size.
     page_cache_bytes_before, page_cache_bytes_after
@@ -77,6 +84,7 @@ class CollectionProof:
     """
 
     name: str
+    layout_sha256: str
     rows: int
     blob_bytes: int
     page_cache_bytes_before: int
@@ -92,6 +100,14 @@ class Proof:
     ----------
     variant, backend, device, dtype
         How the model ran.
+    model_sha256
+        Of the artifact's file, or of the weights' for the eager backend; empty for a model made in memory.
+    torch_version, cpu_model
+        That it ran with and on.
+    events_bytes, events_attributes
+        Size and attributes (dataset, shard) of the events file, which is too large to be digested.
+    output_layout_sha256
+        Digest of the predictions' layout.
     rows, batch_size, batches
         What it ran on; a batch size of 0 is all rows in one batch.
     warm_up_calls
@@ -115,14 +131,16 @@ class Proof:
     peak_resident_bytes, resident_file_bytes
         Of the whole process, libraries included.
     batch_seconds
-        Time of each batch, slicing the views and writing the outputs included; empty for more than
-        `RAW_TIMES_KEPT` batches.
+        Time of each batch, slicing the views and writing the outputs included, without the witness;
+        empty for more than `RAW_TIMES_KEPT` batches.
     batch_seconds_quantiles
         At `QUANTILES`; empty without batches.
     batch_seconds_total
         Sum over all batches.
     load_seconds, warm_up_seconds
         Time to verify and load the model, and of the warm-up calls.
+    witness_seconds
+        That looking at the tensors of all calls took.
     seconds_to_first_tensor, seconds_to_first_result
         From the start of the process until the input tensors were there, and until the outputs of the
         first batch were written; None without rows.
@@ -132,6 +150,12 @@ class Proof:
     backend: str
     device: str
     dtype: str
+    model_sha256: str
+    torch_version: str
+    cpu_model: str
+    events_bytes: int
+    events_attributes: dict[str, str | int | float]
+    output_layout_sha256: str
     rows: int
     batch_size: int
     batches: int
@@ -157,6 +181,7 @@ class Proof:
     batch_seconds_total: float
     load_seconds: float
     warm_up_seconds: float
+    witness_seconds: float
     seconds_to_first_tensor: float
     seconds_to_first_result: float | None
 
@@ -217,11 +242,6 @@ class Proof:
             raise StorageError(f"the proof is damaged ({error}): run the job again") from error
 
 
-def write_proof(path: Path | str, proof: Proof) -> None:
-    """Write a proof as JSON, whole or not at all."""
-    write_json(path, proof.to_mapping())
-
-
 def read_proof(path: Path | str) -> Proof:
     """Read a proof.
 
@@ -250,6 +270,12 @@ def broken_claims(proof: Proof) -> list[str]:
         "something copied them on the way in"
         for seen in proof.inputs
         if seen.bytes_copied
+    ]
+    found += [
+        f"{seen.tensors_misplaced} tensors of input '{seen.name}' were not where its items and the rows of "
+        "their call are"
+        for seen in proof.inputs
+        if seen.tensors_misplaced
     ]
     if proof.device == Device.CPU:
         found += _threads_claim(proof)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from soaflow.errors import StorageError
+from soaflow.errors import ModelError, StorageError
 from soaflow.infer.devices import Place
 from soaflow.soa.batches import batch_ranges
 from soaflow.soa.contract import check_outputs
@@ -17,7 +17,7 @@ from soaflow.soa.layout import Layout
 from soaflow.soa.signature import BATCH_BEGIN_LAYOUT, RowRange, Signature, TensorInput, TensorOutput
 from soaflow.soa.storage import FileHeader, MappedBlob
 from soaflow.soa.tensors import blob_tensor, view
-from soaflow.soa.views import plan_view
+from soaflow.soa.views import ViewPlan, plan_view
 
 
 def check_layouts(header: FileHeader, signature: Signature) -> None:
@@ -26,7 +26,7 @@ def check_layouts(header: FileHeader, signature: Signature) -> None:
     Raises
     ------
     StorageError
-        If a collection is missing, or an item differs.
+        If a collection is missing, or an item differs; units differ only where both sides name one.
     """
     for spec in signature.inputs:
         if not spec.collection:
@@ -50,6 +50,8 @@ def _difference(expected: Layout, found: Layout) -> str:
             have, want = getattr(other, field), getattr(item, field)
             if have != want:
                 return f"item '{item.name}' has {field} {_plain(have)} and must have {_plain(want)}"
+        if item.unit and other.unit and item.unit != other.unit:
+            return f"item '{item.name}' is in {other.unit} and must be in {item.unit}"
     if found.names != expected.names:
         return f"its items are {', '.join(found.names)} and must be {', '.join(expected.names)}"
     return ""
@@ -69,12 +71,15 @@ class InputTensor:
         Of the input.
     blob
         That its tensors are views of, where the model runs: uint8, shape `(blob_bytes,)`.
+    plan
+        Of the tensor over all rows.
     tensor
         Over all rows of the collection, or one row a batch for the batch beginnings.
     """
 
     spec: TensorInput
     blob: torch.Tensor
+    plan: ViewPlan
     tensor: torch.Tensor
 
     def batch(self, index: int, begin: int, end: int) -> torch.Tensor:
@@ -118,7 +123,8 @@ def input_tensors(
             made.append(_batch_beginnings(spec, rows, batch_size, place))
         else:
             plan = plan_view(blobs[spec.collection].placement, spec.items)
-            made.append(InputTensor(spec, brought[spec.collection], view(brought[spec.collection], plan)))
+            blob = brought[spec.collection]
+            made.append(InputTensor(spec, blob, plan, view(blob, plan)))
     return tuple(made)
 
 
@@ -129,7 +135,7 @@ def _batch_beginnings(spec: TensorInput, rows: int, batch_size: int, place: Plac
     blob = torch.zeros(placement.blob_bytes, dtype=torch.uint8)
     view(blob, plan).copy_(begins[:, None])
     brought = place.bring_in(blob)
-    return InputTensor(spec, brought, view(brought, plan))
+    return InputTensor(spec, brought, plan, view(brought, plan))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +144,58 @@ class OutputTensor:
 
     spec: TensorOutput
     tensor: torch.Tensor
+
+    def check_dtype(self, result: torch.Tensor) -> None:
+        """Check that a result of this dtype can be stored without losing more than a float's precision.
+
+        Raises
+        ------
+        ModelError
+            If the result is floating and the items are not: a cast would cut or wrap its values.
+        """
+        if result.is_floating_point() and not self.tensor.is_floating_point():
+            stored, returned = _dtype_name(self.tensor), _dtype_name(result)
+            raise ModelError(
+                f"output '{self.spec.name}' is {returned}, and its items are {stored}, which cannot hold it: "
+                f"declare the items as float32, or return {stored} from the model"
+            )
+
+    def check_range(self, result: torch.Tensor) -> None:
+        """Check that the items' dtype can hold every value of an integer result.
+
+        Raises
+        ------
+        ModelError
+            If a value is out of range: a cast would wrap it.
+        """
+        if self.tensor.is_floating_point() or result.dtype in (self.tensor.dtype, torch.bool):
+            return
+        lowest, highest = _integer_limits(self.tensor.dtype)
+        least, greatest = _integer_limits(result.dtype)
+        if (lowest <= least and greatest <= highest) or not result.numel():
+            return
+        # As int64 a uint64 over the range of int64 is negative, which no dtype but uint64 holds then.
+        least, greatest = (int(value) for value in torch.aminmax(result.to(torch.int64)))
+        if result.dtype == torch.uint64 and least < 0:
+            least, greatest = greatest, least + (1 << 64)
+        if least < lowest or greatest > highest:
+            wrong = least if least < lowest else greatest
+            stored = _dtype_name(self.tensor)
+            raise ModelError(
+                f"output '{self.spec.name}' has the value {wrong}, and its items are {stored}, which hold "
+                f"{lowest} to {highest}: declare the items in a wider dtype"
+            )
+
+
+def _integer_limits(dtype: torch.dtype) -> tuple[int, int]:
+    if dtype == torch.bool:
+        return 0, 1
+    limits = torch.iinfo(dtype)
+    return int(limits.min), int(limits.max)
+
+
+def _dtype_name(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 class Outputs:
@@ -169,9 +227,12 @@ class Outputs:
         Raises
         ------
         ModelError
-            If the number of tensors or a shape is not the signature's.
+            If the number of tensors or a shape is not the signature's, or floating results are to be
+            written to items of integers or bools.
         """
         check_outputs(self._signature, rows, results)
+        for output, result in zip(self._outputs, results, strict=True):
+            output.check_dtype(result)
 
     def write(self, results: Sequence[torch.Tensor], begin: int, end: int) -> None:
         """Write a batch's outputs to its rows, cast to the items' dtypes.
@@ -181,10 +242,11 @@ class Outputs:
         Raises
         ------
         ModelError
-            As `check`.
+            As `check`, and if an integer is out of the range of its item's dtype.
         """
         self.check(results, end - begin)
         for output, result in zip(self._outputs, results, strict=True):
+            output.check_range(result)
             output.tensor.narrow(0, begin, end - begin).copy_(result)
 
     def finish(self) -> None:

@@ -23,6 +23,9 @@ COMPUTING_DTYPES = ("float64", "float32", "float16", "bfloat16")
 NATIVE_TARGET = "native"
 """The target that stands for the CPU of the machine that exports."""
 
+CUDA_TARGETS = "cuda"
+"""How the names of targets for a GPU begin; all others are for a CPU."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -79,6 +82,12 @@ class Variant:
         # Plain strings, as a workflow's parameters may carry, become the members that they name.
         object.__setattr__(self, "backend", _choice(self.name, "backend", self.backend, Backend))
         object.__setattr__(self, "device", _choice(self.name, "device", self.device, Device))
+        on_cpu = not self.target.startswith(CUDA_TARGETS)
+        if self.backend is Backend.AOT and self.device is Device.CUDA and on_cpu:
+            raise ConfigError(
+                f"variant '{self.name}' runs an AOT artifact of target '{self.target}', which is compiled "
+                "for the CPU, on device cuda: use backend eager or jit on cuda, or device cpu"
+            )
         if self.dtype not in COMPUTING_DTYPES:
             raise ConfigError(
                 f"key 'dtype' of variant '{self.name}' is {self.dtype!r}: "

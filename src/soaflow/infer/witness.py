@@ -1,37 +1,89 @@
 """Watches the tensors that reach a model, and finds those that are not views of their blob.
 
 The invariant: a witness stands between a backend and its program, so it sees the tensors after
-everything that the job and the backend did to them. It compares addresses and holds no tensor.
+everything that the job and the backend did to them. Where each must be follows from the layout, the
+map's address and the rows of the call alone. It compares addresses and holds no tensor.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from soaflow.infer.proof import InputProof
+from soaflow.soa.layout import DTYPE_BYTES
+from soaflow.soa.signature import RowRange
+from soaflow.soa.views import ViewPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Where the tensors of one input must be.
+
+    Parameters
+    ----------
+    name, collection
+        Of the input; the collection is empty for an input that the job makes itself.
+    rows
+        Which rows a call sees.
+    plan
+        Of the tensor over all rows.
+    blob_address, blob_bytes
+        Of the blob where the model runs: on the CPU, of the map.
+    """
+
+    name: str
+    collection: str
+    rows: RowRange
+    plan: ViewPlan
+    blob_address: int
+    blob_bytes: int
+
+    def place(self, index: int, begin: int, end: int) -> tuple[int, tuple[int, ...]]:
+        """Return where the tensor of a call must begin, from the start of the blob in bytes, and its sizes.
+
+        Parameters
+        ----------
+        index
+            Number of the batch.
+        begin, end
+            Its rows.
+        """
+        if self.rows is RowRange.WHOLE:
+            return self.plan.byte_offset, self.plan.sizes
+        first, rows = (index, 1) if self.rows is RowRange.BATCH_BEGIN else (begin, end - begin)
+        row_bytes = self.plan.strides[0] * DTYPE_BYTES[self.plan.dtype]
+        return self.plan.byte_offset + first * row_bytes, (rows, *self.plan.sizes[1:])
 
 
 @dataclass(slots=True)
 class _Sightings:
-    name: str
-    collection: str
-    blob_address: int
-    blob_bytes: int
+    watched: Watched
     tensors: int = 0
     lowest: int | None = None
     highest: int = 0
     bytes_copied: int = 0
+    misplaced: int = 0
 
-    def add(self, tensor: torch.Tensor) -> None:
+    def add(self, tensor: torch.Tensor, index: int, begin_row: int, end_row: int) -> None:
         self.tensors += 1
+        offset, sizes = self.watched.place(index, begin_row, end_row)
         if not tensor.numel():
+            self.misplaced += tuple(tensor.shape) != sizes
             return
-        begin = tensor.data_ptr() - self.blob_address
+        begin = tensor.data_ptr() - self.watched.blob_address
         end = begin + extent_bytes(tensor)
-        if begin < 0 or end > self.blob_bytes:
+        if begin < 0 or end > self.watched.blob_bytes:
             self.bytes_copied += tensor.numel() * tensor.element_size()
             return
+        plan = self.watched.plan
+        self.misplaced += (begin, tuple(tensor.shape), tensor.stride(), tensor.element_size()) != (
+            offset,
+            sizes,
+            plan.strides,
+            DTYPE_BYTES[plan.dtype],
+        )
         self.lowest = begin if self.lowest is None else min(self.lowest, begin)
         self.highest = max(self.highest, end)
 
@@ -52,15 +104,25 @@ class Witness:
     Parameters
     ----------
     inputs
-        Of each input in the order of the call: its name, its collection and the blob, where the model
-        runs, that its tensors must be views of (uint8, shape `(blob_bytes,)`).
+        Where the tensors of each input must be, in the order of the call.
+
+    Attributes
+    ----------
+    calls
+        Seen so far.
+    seconds
+        That watching them took.
     """
 
-    def __init__(self, inputs: Sequence[tuple[str, str, torch.Tensor]]) -> None:
+    def __init__(self, inputs: Sequence[Watched]) -> None:
         self.calls = 0
-        self._sightings = [
-            _Sightings(name, collection, blob.data_ptr(), blob.numel()) for name, collection, blob in inputs
-        ]
+        self.seconds = 0.0
+        self._sightings = [_Sightings(watched) for watched in inputs]
+        self._expected = (0, 0, 0)
+
+    def expect(self, index: int, begin: int, end: int) -> None:
+        """Say which batch, and which of its rows, the next call is for."""
+        self._expected = (index, begin, end)
 
     def around(self, program: Callable[..., object]) -> Callable[..., object]:
         """Return a program that notes the tensors it is called with and passes them on.
@@ -79,21 +141,24 @@ class Witness:
         return watched
 
     def _note(self, tensors: Sequence[torch.Tensor]) -> None:
+        started = time.perf_counter()
         self.calls += 1
         for sightings, tensor in zip(self._sightings, tensors, strict=True):
-            sightings.add(tensor)
+            sightings.add(tensor, *self._expected)
+        self.seconds += time.perf_counter() - started
 
     def proofs(self) -> tuple[InputProof, ...]:
         """Return what was seen of each input."""
         return tuple(
             InputProof(
-                name=seen.name,
-                collection=seen.collection,
+                name=seen.watched.name,
+                collection=seen.watched.collection,
                 tensors=seen.tensors,
-                blob_bytes=seen.blob_bytes,
+                blob_bytes=seen.watched.blob_bytes,
                 lowest_offset=seen.lowest or 0,
                 highest_offset=seen.highest,
                 bytes_copied=seen.bytes_copied,
+                tensors_misplaced=seen.misplaced,
             )
             for seen in self._sightings
         )

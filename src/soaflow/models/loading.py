@@ -99,6 +99,8 @@ def _module_of_file(path: Path) -> ModuleType:
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module  # where TorchScript and pickle look for the source of a class
+    if str(path.parent.resolve()) not in sys.path:
+        sys.path.append(str(path.parent.resolve()))  # so that the file can import its neighbours
     try:
         specification.loader.exec_module(module)
     except (Exception, SystemExit) as error:

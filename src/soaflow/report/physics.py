@@ -48,7 +48,7 @@ def physics_plot(
     model
         Its name.
     validation_fraction
-        Of each file's rows, its last ones.
+        Of each file's events.
     prediction_item
         That the output fills; the output's own name if None.
 

@@ -1,7 +1,7 @@
 """Truth and prediction of the rows that training never saw.
 
-The invariant: of each file of n rows these are the last `int(n * fraction)`, which is the split that
-training makes, so no figure is of rows that the weights were fitted to.
+The invariant: these are the validation rows of `soaflow.soa.split`, which training asks too, so no
+figure is of rows that the weights were fitted to.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from soaflow.errors import StorageError
 from soaflow.soa.signature import PREDICTION_COLLECTION
+from soaflow.soa.split import split_collection
 from soaflow.soa.storage import EVENTS, PREDICTIONS, map_blob, read_header
 
 
@@ -64,19 +65,20 @@ def read_validation_rows(
     prediction_item
         Of the prediction collection.
     fraction
-        Of each file's rows, its last ones; from 0 to below 1.
+        Of each file's events, those for validation; from 0 to below 1.
 
     Raises
     ------
     StorageError
-        If the numbers of files or rows differ, or an item is not there.
+        If the numbers of files or rows differ, an item is not there, or a file is not sorted by event.
     """
     if len(events) != len(predictions) or not events:
         raise StorageError(
             f"there are {len(events)} events and {len(predictions)} predictions files: "
             "give one of each for each shard"
         )
-    truths, outputs = [], []
+    truths: list[npt.NDArray[Any]] = []
+    outputs: list[npt.NDArray[Any]] = []
     for events_path, predictions_path in zip(events, predictions, strict=True):
         truth = _array(events_path, EVENTS, target["collection"], target["item"])
         output = _array(predictions_path, PREDICTIONS, PREDICTION_COLLECTION, prediction_item)
@@ -85,9 +87,10 @@ def read_validation_rows(
                 f"{predictions_path} has {len(output)} rows and {events_path} has {len(truth)} of "
                 f"'{target['collection']}': run inference on these events"
             )
-        first = len(truth) - int(len(truth) * fraction)
-        truths.append(truth[first:])
-        outputs.append(output[first:])
+        ranges = split_collection(read_header(events_path, EVENTS), target["collection"], fraction).validation
+        for whole, parts in ((truth, truths), (output, outputs)):
+            # No rows of it come first, so that there is a dtype to join where there are no ranges.
+            parts += [whole[:0], *(whole[begin:end] for begin, end in ranges)]
     collection = read_header(events[0], EVENTS).collection(target["collection"])
     files = "the file" if len(events) == 1 else f"each of {len(events)} files"
     return ValidationRows(
@@ -95,7 +98,7 @@ def read_validation_rows(
         prediction=np.concatenate(outputs),
         item=target["item"],
         unit=collection.placement.layout[target["item"]].unit,
-        described=f"validation rows: the last {100 * fraction:g} % of {files}",
+        described=f"validation rows: {100 * fraction:g} % of {files}",
     )
 
 

@@ -24,6 +24,12 @@ from soaflow.errors import LayoutError
 DEFAULT_ALIGNMENT = 128
 """Bytes; the alignment that CMSSW's collections use unless told otherwise."""
 
+EVENTS_COLLECTION = "events"
+"""The collection with one row an event, which every file of events has."""
+
+EVENT_ITEM = "event"
+"""The last column of the other collections: row of the event in the same file, int32."""
+
 DTYPE_BYTES: Mapping[str, int] = {
     "bool": 1,
     "int8": 1,

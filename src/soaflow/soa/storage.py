@@ -18,6 +18,7 @@ The invariant: a file appears at its path whole, after `read_header` has accepte
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -26,7 +27,7 @@ import numpy.typing as npt
 from soaflow.files import replacing
 from soaflow.soa.arrangement import EVENTS, PREDICTIONS, SCHEMA_VERSION, Attribute, make_file, reserve
 from soaflow.soa.header import FileHeader, StoredCollection, read_header
-from soaflow.soa.layout import ItemKind, Placement
+from soaflow.soa.layout import Item, ItemKind, Placement
 from soaflow.soa.mapping import MappedBlob, map_blob
 
 __all__ = [
@@ -66,7 +67,7 @@ class CollectionWriter:
         Parameters
         ----------
         collection, name
-            The item; values are cast to its dtype.
+            The item; values are cast to its dtype, floating-point ones rounded.
         values
             `(b,)` for a column, `(b, R)` or `(b, R, C)` for an eigen item, `()` for a scalar.
         start
@@ -75,13 +76,13 @@ class CollectionWriter:
         Raises
         ------
         ValueError
-            If the values do not fit the item or its rows.
+            If the values do not fit the item, its dtype or its rows.
         LayoutError
             If the item is not in the layout.
         """
         placement = self._placements[collection]
         item = placement.layout[name]
-        array = np.asarray(values, dtype=item.dtype)
+        array = _cast(np.asarray(values), item)
         scalar = item.kind is ItemKind.SCALAR
         if scalar:
             fits = array.shape == () and start == 0
@@ -98,6 +99,19 @@ class CollectionWriter:
             dataset[()] = array
         elif len(array):
             dataset[..., start : start + len(array)] = array.T
+
+
+def _cast(array: npt.NDArray[Any], item: Item) -> npt.NDArray[Any]:
+    """Cast to an item's dtype what that dtype can hold: NumPy would wrap an integer and cut a fraction."""
+    dtype = np.dtype(item.dtype)
+    if array.size and dtype.kind in "iub" and not np.can_cast(array.dtype, dtype):
+        if array.dtype.kind not in "iub":
+            raise ValueError(f"{array.dtype.name} values do not fit item '{item.name}' of {dtype.name}")
+        lowest, highest = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        for value in (int(array.min()), int(array.max())):
+            if not lowest <= value <= highest:
+                raise ValueError(f"the value {value} does not fit item '{item.name}' of {dtype.name}")
+    return array.astype(dtype, copy=False)
 
 
 @contextlib.contextmanager

@@ -1,14 +1,14 @@
 """Events files as training data: views of the mapped files, cut into row ranges.
 
 The invariant: a batch is a contiguous range of one file's rows and is never copied; what is shuffled
-is the order of the batches. The last rows of each file are for validation and are never trained on.
+is the order of the batches. The validation rows of `soaflow.soa.split` are never trained on.
 
->>> epoch_ranges(rows=10, batch_size=4, offset=3)
-[(0, 3), (3, 7), (7, 10)]
+>>> epoch_ranges((10, 20), batch_size=4, generator=np.random.default_rng(1))
+[(10, 13), (13, 17), (17, 20)]
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import torch
 from soaflow.errors import TrainingError
 from soaflow.soa.layout import Item
 from soaflow.soa.signature import RowRange, Signature, TensorInput
+from soaflow.soa.split import Split, split_collection
 from soaflow.soa.storage import EVENTS, FileHeader, MappedBlob, map_blob, read_header
 from soaflow.soa.tensors import blob_tensor, view
 from soaflow.soa.views import plan_view
@@ -26,21 +27,30 @@ from soaflow.train.settings import Loss, Target, TrainingSettings
 Tensors = tuple[torch.Tensor, ...]
 
 
-def epoch_ranges(rows: int, batch_size: int, offset: int) -> list[tuple[int, int]]:
-    """Plan the row ranges of one epoch: all rows, each once, short first and last ranges included.
+def epoch_ranges(
+    rows: tuple[int, int], batch_size: int, generator: np.random.Generator
+) -> list[tuple[int, int]]:
+    """Cut a range of rows into the batches of one epoch: each row once, only the first and last short.
 
     Parameters
     ----------
     rows
-        To cover.
+        First row and end.
     batch_size
-        Rows of a full range. All rows are one range if there are no more than that.
-    offset
-        From 0 to below `batch_size`: where the first full range begins. A new offset each epoch puts
-        other rows together.
+        Rows of a full batch. All rows are one batch if there are no more than that.
+    generator
+        Draws where the first batch ends, which puts other rows together in each epoch. The first and
+        last one have at least a quarter of `batch_size`, and their number is the smallest unless
+        `batch_size` divides the rows.
     """
-    cuts = range(offset, rows, batch_size) if rows > batch_size else ()
-    return list(itertools.pairwise(sorted({0, *cuts, rows})))
+    begin, end = rows
+    if end - begin <= batch_size:
+        return [(begin, end)] if begin < end else []
+    remainder = (end - begin) % batch_size
+    shortest = max(remainder, -(-batch_size // 4))
+    longest = max(shortest, min(batch_size, remainder + batch_size - shortest))
+    first = int(generator.integers(shortest, longest, endpoint=True))
+    return list(itertools.pairwise([begin, *range(begin + first, end, batch_size), end]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +61,8 @@ class TrainingFile:
     ----------
     path
         The file.
-    rows
-        Of the collection that the model predicts for.
-    training_rows
-        The first so many of them; the others are for validation.
+    split
+        Of the rows of the collection that the model predicts for.
     row_ranges
         Of each input.
     inputs
@@ -64,8 +72,7 @@ class TrainingFile:
     """
 
     path: Path
-    rows: int
-    training_rows: int
+    split: Split
     row_ranges: tuple[RowRange, ...]
     inputs: Tensors
     targets: Tensors
@@ -94,7 +101,7 @@ def open_training_file(path: Path | str, signature: Signature, settings: Trainin
     Raises
     ------
     StorageError
-        If the file is not an events file or lacks a collection.
+        If the file is not an events file, lacks a collection, or is not sorted by event.
     TrainingError
         If a collection has another layout than the signature's, an input or target is NaN or
         infinite, or a target is out of the range of its loss.
@@ -106,11 +113,9 @@ def open_training_file(path: Path | str, signature: Signature, settings: Trainin
     sliced = blobs[signature.sliced_collection]
     for target in settings.targets:
         _check_target(header.path, sliced, target, signature)
-    rows = sliced.placement.rows
     return TrainingFile(
         header.path,
-        rows,
-        rows - int(rows * settings.validation_fraction),
+        split_collection(header, signature.sliced_collection, settings.validation_fraction),
         tuple(spec.rows for spec in signature.inputs),
         tuple(_tensor(blobs, spec) for spec in signature.inputs),
         tuple(view(blob_tensor(sliced), plan_view(sliced.placement, (t.item,))) for t in settings.targets),
@@ -132,13 +137,62 @@ def training_variance(files: Sequence[TrainingFile], target: int) -> float:
     float
         1 where there are no rows or all values are equal, so that one may always divide by it.
     """
-    values = [file.targets[target][: file.training_rows].numpy() for file in files]
+    values = [file.targets[target][begin:end].numpy() for file in files for begin, end in file.split.training]
     count = sum(part.size for part in values)
     if not count:
         return 1.0
     mean = sum(float(part.sum(dtype=np.float64)) for part in values) / count
     squares = sum(float(np.square(np.subtract(part, mean, dtype=np.float64)).sum()) for part in values)
     return squares / count or 1.0
+
+
+def one_sided_targets(files: Sequence[TrainingFile], targets: Sequence[Target]) -> list[str]:
+    """Return a sentence for each entropy target that one side of the split has one class of.
+
+    Parameters
+    ----------
+    files
+        All that are trained on.
+    targets
+        Those of the settings, in the order of `TrainingFile.targets`.
+
+    Returns
+    -------
+    list of str
+        Empty if all is well, or if all rows of a target are of one class.
+    """
+    sentences = []
+    for index, target in enumerate(targets):
+        if target.loss is Loss.SQUARED_ERROR:
+            continue
+        sides = {
+            side: _extremes(
+                (
+                    file.targets[index][begin:end]
+                    for file in files
+                    for begin, end in getattr(file.split, side)
+                ),
+                target.equals,
+            )
+            for side in ("training", "validation")
+        }
+        several = len(set().union(*sides.values())) > 1
+        sentences += [
+            f"the {side} rows have one class only of item '{target.collection}/{target.item}', and all rows "
+            f"have several: change validation_fraction or mix the files"
+            for side, extremes in sides.items()
+            if several and len(extremes) == 1
+        ]
+    return sentences
+
+
+def _extremes(parts: Iterable[torch.Tensor], equals: float | None) -> set[float]:
+    """Return the smallest and the largest value, or those of being equal to a value."""
+    found: set[float] = set()
+    for part in parts:
+        values = part if equals is None else part == equals
+        found |= {float(values.min()), float(values.max())}
+    return {min(found), max(found)} if found else found
 
 
 def _batch_input(tensor: torch.Tensor, rows: RowRange, begin: int, end: int) -> torch.Tensor:

@@ -6,6 +6,7 @@ the seed alone. Torch's global state is afterwards what it was before, except fo
 """
 
 import copy
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,7 +25,14 @@ from soaflow.soa.signature import Signature
 from soaflow.threads import run_single_threaded
 from soaflow.train import losses
 from soaflow.train.curve import Epoch
-from soaflow.train.data import Tensors, TrainingFile, epoch_ranges, open_training_file, training_variance
+from soaflow.train.data import (
+    Tensors,
+    TrainingFile,
+    epoch_ranges,
+    one_sided_targets,
+    open_training_file,
+    training_variance,
+)
 from soaflow.train.settings import Loss, TrainingSettings
 
 _VALIDATION_BATCH_ROWS = 4096
@@ -61,7 +69,8 @@ def train(
     The best weights are those with the smallest validation loss or, without validation rows, the
     smallest training loss. Training stops when `settings.patience` epochs brought no better ones. A
     batch of a single row is trained with batch normalisation and dropout in `eval` mode, because one
-    row has no variance.
+    row has no variance. Where the training or the validation rows have one class only of several, a
+    warning is written to the standard error stream.
 
     Parameters
     ----------
@@ -96,6 +105,8 @@ def train(
             f"{type(model).__name__} has no parameters to train: remove its training from the configuration"
         )
     files = [open_training_file(path, signature, settings) for path in event_files]
+    for sentence in one_sided_targets(files, settings.targets):
+        print(f"warning: {sentence}", file=sys.stderr)
     with _deterministic(seed):
         result = _Training(model, signature, settings, files).run(np.random.default_rng(seed), progress)
     model.eval()
@@ -118,14 +129,15 @@ class _Training:
         self.files = files
         self.losses = _loss_functions(signature, settings, files)
         self.validation = [
-            (file, file.training_rows + begin, file.training_rows + end)
+            (file, first + begin, first + end)
             for file in files
-            for begin, end in batch_ranges(file.rows - file.training_rows, _VALIDATION_BATCH_ROWS)
+            for first, last in file.split.validation
+            for begin, end in batch_ranges(last - first, _VALIDATION_BATCH_ROWS)
         ]
 
     def run(self, generator: np.random.Generator, progress: TextIO | None) -> TrainingResult:
         """Train, and give the model its best weights."""
-        if not any(file.training_rows for file in self.files):
+        if not any(file.split.training for file in self.files):
             return TrainingResult([], 0)
         optimizer = torch.optim.Adam(
             (parameter for parameter in self.model.parameters() if parameter.requires_grad),
@@ -156,11 +168,8 @@ class _Training:
         batches = [
             (file, begin, end)
             for file in self.files
-            for begin, end in epoch_ranges(
-                file.training_rows,
-                self.settings.batch_size,
-                int(generator.integers(self.settings.batch_size)),
-            )
+            for rows in file.split.training
+            for begin, end in epoch_ranges(rows, self.settings.batch_size, generator)
         ]
         total = 0.0
         for index in generator.permutation(len(batches)):
@@ -171,7 +180,7 @@ class _Training:
             total += self._value(loss, epoch) * (end - begin)
             self._backward(loss)
             optimizer.step()
-        return total / sum(file.training_rows for file in self.files)
+        return total / sum(file.split.training_rows for file in self.files)
 
     def _validate(self, epoch: int) -> float:
         self.model.eval()
@@ -180,7 +189,7 @@ class _Training:
                 self._value(self._loss(file, begin, end), epoch) * (end - begin)
                 for file, begin, end in self.validation
             )
-        return total / sum(file.rows - file.training_rows for file in self.files)
+        return total / sum(file.split.validation_rows for file in self.files)
 
     def _loss(self, file: TrainingFile, begin: int, end: int) -> torch.Tensor:
         inputs, targets = file.batch(begin, end)

@@ -98,7 +98,7 @@ class TrainingSettings:
     targets
         At most one an output; the sum of their losses is made small.
     validation_fraction
-        Of each file's rows, its last ones; from 0 to below 1.
+        Of each file's events, those kept out of the training; from 0 to below 1.
     patience
         Epochs without a smaller validation loss after which training stops; from 1.
     weight_decay
