@@ -22,7 +22,7 @@ from soaflow.soa.layout import Item, ItemKind, Layout
 from soaflow.soa.signature import Signature, TensorInput, TensorOutput
 from soaflow.soa.storage import EVENTS, PREDICTIONS, map_blob, read_header, writing
 
-VERBS = ["layout", "inspect", "repack", "infer", "compare"]
+VERBS = ["layout", "inspect", "repack", "infer", "compare", "judge"]
 ITEMS = """
 - {name: pt, dtype: float32, unit: GeV}
 - {name: image, dtype: float32, kind: eigen, shape: [9, 9]}
@@ -73,7 +73,7 @@ def write_predictions(path: Path, pt: object, dtype: str = "float32", **attribut
     layout = Layout.of(Item("pt", dtype, unit="GeV"), Item("scores", "float32", ItemKind.EIGEN, (2,)))
     described = {"dataset": "toy", "shard": "0", "model": "Net", "variant": path.stem, **attributes}
     with writing(path, PREDICTIONS, {"predictions": layout.place(len(pt))}, described) as writer:
-        writer.write("predictions", "pt", pt)
+        writer.write("predictions", "pt", np.asarray(pt, dtype))
     return path
 
 
@@ -114,6 +114,7 @@ def test_a_verb_imports_only_what_it_needs(items, events):
         assert "torch" not in imported_by(*verb)
     predictions = write_predictions(events.with_name("a.h5"), [1.0])
     assert "torch" not in imported_by("compare", predictions, predictions)
+    assert "torch" not in imported_by("judge", events.with_name("no_such.json"))
     assert "torch" not in imported_by("infer", "no_such.pt", events, "out.h5")
 
 
@@ -223,11 +224,12 @@ def test_inspect_knows_a_predictions_file_by_its_content(tmp_path, capsys):
         ("a.h5", b"", "a.h5 is empty"),
         ("a.h5", b"no HDF5", "a.h5 is not a readable HDF5 file"),
         ("a.root", b"root", "a.root is no kind of file that soaflow writes: name a .h5, .pt, .pt2 or .json"),
+        ("a.pt", b"PK", "a.pt has no passport a.pt.json beside it and is no file of torch: name weights"),
         ("a.pt2", b"PK", "a.pt2 has no passport a.pt2.json beside it"),
         ("a.json", b"{}", "a.json is JSON but neither a proof, a verdict nor a passport"),
         ("a.json", b"[1]", "a.json is JSON but neither a proof, a verdict nor a passport"),
         ("a.json", b"{", "a.json cannot be read as JSON"),
-        ("a.json", b'{"proof_version": 1}', "a.json: the proof is damaged"),
+        ("a.json", b'{"proof_version": 2}', "a.json: the proof is damaged"),
         ("a.json", b'{"histogram_edges": 1}', "a.json is not a verdict"),
         ("a.json", b'{"contract": 1}', "a.json has schema version None"),
         (None, b"", "cannot be read: Is a directory"),
@@ -339,6 +341,47 @@ def test_compare_writes_a_verdict_that_inspect_reads(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["passed"] is False
 
 
+def test_judge_judges_a_verdict_again_from_its_figures(tmp_path, capsys):
+    reference = write_predictions(tmp_path / "reference.h5", [1.0, 2.0])
+    candidate = write_predictions(tmp_path / "candidate.h5", [1.0, 2.5])
+    verdict = tmp_path / "verdict.json"
+    main(["compare", str(reference), str(candidate), "--json", str(verdict)])
+    reference.unlink()
+    candidate.unlink()
+    before = verdict.read_bytes()
+    for options, code in [
+        ([], 1),
+        (["--absolute", "0.5"], 0),
+        (["--absolute", "0.4"], 1),
+        (["--relative", "0.25"], 0),
+        (["--relative", "0.2"], 1),
+        (["--absolute", "0.1", "--relative", "0.2"], 0),
+        (["--absolute", "0"], 1),
+    ]:
+        capsys.readouterr()
+        assert main(["judge", str(verdict), *options]) == code, options
+        printed = capsys.readouterr().out
+        assert f"{2 - code} of 2 outputs passed." in printed
+        assert ("failed: dataset toy, shard 0, model Net, variant candidate, output pt" in printed) == code
+    assert verdict.read_bytes() == before
+
+
+def test_judge_refuses_in_a_sentence(tmp_path, capsys):
+    one = write_predictions(tmp_path / "one.h5", [1.0])
+    verdict = tmp_path / "verdict.json"
+    main(["compare", str(one), str(one), "--json", str(verdict)])
+    empty = tmp_path / "empty.json"
+    empty.write_text(json.dumps({**json.loads(verdict.read_text()), "outputs": [], "passed": False}))
+    for path, options, sentence in [
+        (tmp_path / "missing.json", [], "missing.json cannot be read as JSON"),
+        (one, [], "one.h5 cannot be read as JSON"),
+        (empty, ["--absolute", "1"], "judges no output"),
+        (verdict, ["--absolute", "-1"], "the absolute tolerance is -1.0: give a number of 0 or more"),
+    ]:
+        assert main(["judge", str(path), *options]) == 2
+        assert sentence in capsys.readouterr().err
+
+
 def test_what_cannot_be_compared_is_bad_use_and_not_a_failed_verdict(tmp_path, events, capsys):
     one = write_predictions(tmp_path / "one.h5", [1.0])
     for other, options, sentence in [
@@ -385,11 +428,14 @@ def test_infer_runs_an_artifact_and_writes_predictions_and_proof(artifact, event
         run.stdout,
     )
     header = read_header(out, PREDICTIONS)
-    assert header.attributes == {"dataset": "toy", "shard": "3", "model": "Linear", "variant": "jit"}
+    named = {"dataset": "toy", "shard": "3", "model": "Linear", "variant": "jit"}
+    assert header.attributes.items() >= named.items()
+    assert header.attributes["particles_layout_sha256"] == PARTICLES.digest()
     found = map_blob(header, "predictions").array("energy")
     expected = sum(f * (np.arange(150) + 1000.0 * i) for i, f in enumerate([2, 3, 5]))
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     proof = tmp_path / "out" / "predictions.proof.json"
+    assert json.loads(proof.read_text())["model_sha256"] == sha256_of_file(artifact)
     shown = soaflow("inspect", proof)
     assert re.search(r"^  threads_seen +1$", shown.stdout, re.MULTILINE)
     assert re.search(r"^  bytes_copied_in +0$", shown.stdout, re.MULTILINE)
@@ -451,7 +497,7 @@ def test_infer_takes_no_and_one_row(artifact, tmp_path, rows):
         pass
     run = soaflow("infer", artifact, tmp_path / "e.h5", tmp_path / "p.h5", "--batch-size", 64)
     assert (run.returncode, run.stderr) == (0, "")
-    assert f"{rows} rows in {rows} batches" in run.stdout
+    assert f"{rows} rows in {['0 batches', '1 batch'][rows]}" in run.stdout
     assert soaflow("compare", tmp_path / "p.h5", tmp_path / "p.h5").returncode == 0
 
 
@@ -468,6 +514,27 @@ def test_inspect_tells_an_artifact_from_its_passport_and_loads_no_code(artifact,
     (tmp_path / "a.pt.json").write_bytes(Path(f"{artifact}.json").read_bytes())
     assert main(["inspect", str(tmp_path / "a.pt")]) == 2
     assert "a.pt is corrupt" in capsys.readouterr().err
+
+
+def test_inspect_lists_the_members_of_weights_and_unpickles_nothing(artifact, tmp_path, capsys):
+    class Harmful:
+        def __reduce__(self):
+            return pytest.fail, ("unpickled",)
+
+    weights = tmp_path / "Net.pt"
+    torch.save({"weight": torch.zeros(10), "harmful": Harmful()}, weights)
+    assert main(["inspect", str(weights)]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"{weights}: weights, or another file of torch, {weights.stat().st_size} bytes\n")
+    assert re.search(r"^Net/data/0 +40$", text, re.MULTILINE)
+    assert "torch" not in imported_by("inspect", weights)
+    assert main(["inspect", str(weights), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["members"]["Net/data/0"] == 40
+    (tmp_path / "script.pt").write_bytes(artifact.read_bytes())
+    assert main(["inspect", str(tmp_path / "script.pt")]) == 0
+    text = capsys.readouterr().out
+    assert "script.pt: TorchScript without a passport" in text
+    assert "export the model again" in text
 
 
 def test_inspect_works_where_torch_cannot_be_imported(artifact, monkeypatch):

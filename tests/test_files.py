@@ -47,8 +47,14 @@ def test_the_temporary_name_keeps_the_suffix(tmp_path, name):
 @pytest.mark.parametrize(
     ("number", "remedy"),
     [
-        *((number, "free space or choose another folder") for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)),
-        *((number, "get the right to write there or choose another folder") for number in (errno.EACCES, errno.EROFS)),
+        *(
+            (number, "free space or choose another folder")
+            for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        ),
+        *(
+            (number, "get the right to write there or choose another folder")
+            for number in (errno.EACCES, errno.EROFS)
+        ),
         (errno.EIO, "choose another folder"),
         (errno.EISDIR, "move away the folder of that name or choose another name"),
         (errno.ENAMETOOLONG, "choose a shorter name"),

@@ -82,9 +82,7 @@ def _output_error(path: Path, number: int) -> OutputError:
 
 
 _REMEDIES = {
-    **dict.fromkeys(
-        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free space or choose another folder"
-    ),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free space or choose another folder"),
     **dict.fromkeys(
         (errno.EACCES, errno.EPERM, errno.EROFS), "get the right to write there or choose another folder"
     ),

@@ -42,7 +42,7 @@ def write_predictions(tmp_path: Path) -> WritePredictions:
         path = tmp_path / f"{name}.h5"
         with writing(path, PREDICTIONS, {"predictions": layout.place(rows)}, described) as writer:
             for item in layout.names:
-                writer.write("predictions", item, values[item])
+                writer.write("predictions", item, values[item].astype(layout[item].dtype))
         return path
 
     return write

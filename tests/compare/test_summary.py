@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from soaflow.compare.differences import differences
-from soaflow.compare.summary import as_text, as_tsv, failures, summarise
+from soaflow.compare.summary import as_text, as_tsv, failures, require_outputs, summarise
 from soaflow.compare.tolerances import Tolerance
 from soaflow.compare.verdict import OutputVerdict, Verdict
 from soaflow.errors import StorageError
@@ -55,6 +55,16 @@ def test_failures_name_the_rows() -> None:
         "the largest by 2 GeV at row 2 (3, reference 1); 0 NaN and 1 infinities are mismatched, "
         "the first at row 1"
     )
+
+
+def test_nothing_judged_is_no_pass() -> None:
+    assert require_outputs([verdict_of([1.0]), verdict_of([2.0])]) == 2
+    with pytest.raises(StorageError, match="there is no verdict, so nothing has passed"):
+        require_outputs([])
+    empty = Verdict("toy", "0", "Net", "jit", 3, ())
+    assert not empty.passed
+    with pytest.raises(StorageError, match="dataset toy, shard 0, model Net, variant jit judges no output"):
+        require_outputs([verdict_of([1.0]), empty])
 
 
 def test_the_same_verdict_twice_is_refused() -> None:

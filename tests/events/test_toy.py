@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from soaflow.errors import EventSourceError
 from soaflow.events.datasets import TOY_ITEMS, ToyDataset
 from soaflow.events.images import MEAN_IMAGES
 from soaflow.events.particles import MEAN_PARTICLES
@@ -134,6 +135,16 @@ def test_hits_belong_to_tracks_of_their_event():
     turned = np.angle(np.exp(1j * (azimuth - tracks["phi"][hits["track"]])))
     straight = tracks["gen_pt"][hits["track"]] > 20
     assert np.abs(turned[straight]).max() < 0.05
+
+
+def test_more_tracks_than_hits_can_name_are_refused(monkeypatch):
+    tracks = plan_toy(toy(50, 2), 1).placements["tracks"].rows
+    monkeypatch.setattr("soaflow.events.toy.MOST_ROWS_POINTED_TO", tracks)
+    plan_toy(toy(50, 2), 1)
+    monkeypatch.setattr("soaflow.events.toy.MOST_ROWS_POINTED_TO", tracks - 1)
+    with pytest.raises(EventSourceError, match=rf"has {tracks} tracks in shard 1, .* give more shards"):
+        plan_toy(toy(50, 2), 1)
+    plan_toy(toy(50, 2, ["tracks", "particles"]), 1)
 
 
 def test_memory_is_bounded_by_a_block():

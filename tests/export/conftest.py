@@ -140,6 +140,11 @@ def normalisation_case() -> Case:
 
 
 @pytest.fixture(scope="session")
+def mask_case() -> Case:
+    return own_case("MaskFirst")
+
+
+@pytest.fixture(scope="session")
 def program_file(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp(case.name) / f"{case.name}.float32.pt2"
     write_program(case.model, case.signature, path, model_name=case.name, dtype="float32", origin={})

@@ -9,8 +9,9 @@ from torch.export import Dim
 
 from soaflow.errors import ArtifactError, ExportError
 from soaflow.export import aot
-from soaflow.export.aot import AotModule, compile_program, write_aot
+from soaflow.export.aot import compile_program, read_package, write_aot
 from soaflow.export.check import check_against_eager
+from soaflow.export.examples import CallShape, example_inputs
 from soaflow.export.jit import write_jit
 from soaflow.export.program import write_program
 from soaflow.export.targets import find_target
@@ -69,9 +70,11 @@ def test_an_export_with_a_contiguous_example_is_caught(normalisation_case, tmp_p
     )
     package = tmp_path / "wrong.pt2"
     package.write_bytes(compile_program(program, find_target("native"), tmp_path, "Net"))
-    candidate = AotModule(package)
+    candidate = read_package(package)
     torch.testing.assert_close(candidate(example)[0], normalisation_case.model(example))
-    with pytest.raises(ExportError, match=r"AOT artifact of model Net at \d+ rows, S = \d+.* differs"):
+    with pytest.raises(
+        ExportError, match=r"AOT artifact of model Net at \d+ rows from row \d+ of .* differs"
+    ):
         check_against_eager(
             candidate,
             normalisation_case.model,
@@ -113,6 +116,17 @@ def test_the_package_of_another_model_is_not_handed_over(compiled, normalisation
     with pytest.raises(ExportError, match=r"AOT artifact for target native of model Net at .* differs"):
         write_aot(program, "native", tmp_path / "out" / "Net.float32.native.pt2")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_precision_is_the_models_and_not_the_inputs(mask_case, tmp_path, dtype):
+    program, artifact = tmp_path / "Net.pt2", tmp_path / "Net.native.pt2"
+    write_program(mask_case.model, mask_case.signature, program, model_name="Net", dtype=dtype, origin={})
+    assert write_aot(program, "native", artifact).dtype == dtype
+    inputs = example_inputs(mask_case.signature, CallShape(23, 96), 9)
+    assert inputs[0].dtype == torch.float32
+    assert read_package(artifact)(*inputs)[0].dtype == getattr(torch, dtype)
 
 
 def test_without_a_compiler_there_is_a_sentence(small_program, tmp_path, monkeypatch):

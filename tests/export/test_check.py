@@ -4,6 +4,8 @@ import torch
 from soaflow.errors import ExportError, ModelError
 from soaflow.export.check import check_against_eager
 from soaflow.export.examples import CallShape, shapes_to_check
+from soaflow.soa.layout import Item, Layout
+from soaflow.soa.signature import RowRange, Signature, TensorInput, TensorOutput
 
 
 def check(candidate, case, eager=None, dtype="float32"):
@@ -19,11 +21,17 @@ def test_the_same_model_passes_and_the_figures_say_so(normalisation_case):
     assert figures.to_mapping()["calls"][0]["rows"] == 1
 
 
+def place(rows, dtype):
+    return Layout.of(Item("x", dtype)).place(rows).stride("x")
+
+
 def test_the_calls_have_one_row_none_and_unequal_strides():
     shapes = list(shapes_to_check())
     assert {shape.rows for shape in shapes} >= {1, 7, 64, 300}
-    assert {shape.capacity for shape in shapes} >= {64, 320, 4096}
     assert {shape.offset for shape in shapes} >= {0, 5, 33}
+    assert {place(shape.capacity, "float32") for shape in shapes} == {32, 64, 320, 4128}
+    assert all(place(shape.capacity, "uint8") != place(shape.capacity, "float32") for shape in shapes)
+    assert sum(place(shape.capacity, "float64") != place(shape.capacity, "float32") for shape in shapes) > 3
     assert {shape.whole_rows for shape in shapes} >= {0, 1}
     assert all(shape.offset + shape.rows <= shape.capacity for shape in shapes)
 
@@ -40,7 +48,7 @@ def baked_row_major(model):
     "make", [lambda m: baked_stride(m, 64), lambda m: baked_stride(m, 320), baked_row_major]
 )
 def test_wrong_strides_are_caught(normalisation_case, make):
-    with pytest.raises(ExportError, match=r"artifact of model Net at \d+ rows, S = \d+"):
+    with pytest.raises(ExportError, match=r"artifact of model Net at \d+ rows from row \d+ of "):
         check(make(normalisation_case.model), normalisation_case)
 
 
@@ -70,7 +78,8 @@ def test_a_candidate_that_fails_is_named_with_its_call(normalisation_case):
         return normalisation_case.model(x)
 
     with pytest.raises(
-        ExportError, match=r"at 1 rows, S = 64, offset 0 fails: RuntimeError: expected at least$"
+        ExportError,
+        match=r"at 1 rows from row 0 of a collection of 7 fails: RuntimeError: expected at least$",
     ):
         check(fails, normalisation_case)
 
@@ -124,3 +133,70 @@ def test_the_calls_can_be_chosen(normalisation_case):
         shapes=[CallShape(2, 32)],
     )
     assert figures.calls == (CallShape(2, 32),)
+
+
+def check_inputs_of(signature, candidate, eager):
+    return check_against_eager(
+        candidate, eager, signature, model_name="Net", what="artifact", dtype="float32"
+    )
+
+
+def test_one_stride_for_all_dtypes_is_caught(mask_case):
+    def wrong(momenta, mask):
+        return mask_case.model(momenta, mask.as_strided(mask.shape, (1, momenta.stride(1))))
+
+    check_inputs_of(mask_case.signature, mask_case.model, mask_case.model)
+    with pytest.raises(ExportError, match="differs"):
+        check_inputs_of(mask_case.signature, wrong, mask_case.model)
+
+
+PARTICLES = Layout.of(Item("pt", "float32"), Item("eta", "float32"), Item("particle_class", "int32"))
+CLUSTERS = Layout.of(Item("x", "float32"), Item("y", "float32"))
+PT = TensorInput("pt", "particles", PARTICLES, ("pt", "eta"))
+CLASS = TensorInput("particle_class", "particles", PARTICLES, ("particle_class",))
+WHOLE = tuple(TensorInput(name, name, CLUSTERS, ("x", "y"), RowRange.WHOLE) for name in ("hits", "clusters"))
+
+
+def one_output(*inputs):
+    return Signature(inputs, (TensorOutput("y", ("y",)),), Layout.of(Item("y", "float32")))
+
+
+@pytest.mark.parametrize(
+    "mix", [lambda a, b: (a, b.as_strided(b.shape, a.stride())), lambda a, b: (a, b[: len(a)])]
+)
+def test_whole_collections_taken_for_each_other_are_caught(mix):
+    def eager(pt, hits, clusters):
+        return pt[:, :1] + (hits.sum(dim=0) * clusters.sum(dim=0)).tanh().sum() + (clusters.sum() - 3)
+
+    with pytest.raises(ExportError, match="differs"):
+        check_inputs_of(one_output(PT, *WHOLE), lambda pt, *whole: eager(pt, *mix(*whole)), eager)
+
+
+def test_a_model_of_negative_values_only_can_be_checked():
+    def model(pt):
+        return torch.relu(-pt[:, 1:])
+
+    figures = check_inputs_of(one_output(PT), model, model)
+    assert figures.variation["y"] > 10
+
+
+def test_logarithms_of_negative_values_match():
+    def model(pt):
+        return torch.log(pt[:, :1])
+
+    assert check_inputs_of(one_output(PT), model, model).largest_difference == {"y": 0.0}
+
+
+def test_integers_are_as_large_as_the_model_takes():
+    def model(limit):
+        def embed(pt, particle_class):
+            return torch.arange(limit)[particle_class.long()] + pt[:, :1]
+
+        return embed
+
+    signature = one_output(PT, CLASS)
+    for limit, largest in ((100, 11), (3, 2), (2, 1)):
+        figures = check_inputs_of(signature, model(limit), model(limit))
+        assert figures.largest_integer == largest
+    with pytest.raises(ModelError, match="fails on inputs of its signature"):
+        check_inputs_of(signature, model(1), model(1))

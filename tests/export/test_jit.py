@@ -7,15 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from soaflow.errors import ConfigError, ExportError
+from soaflow.errors import ConfigError, ExportError, ModelError
+from soaflow.export.examples import CallShape, example_inputs
 from soaflow.export.jit import write_jit
 from soaflow.passport import verify_artifact
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated:DeprecationWarning")
 
 
-def write(model, case, path, mode="trace"):
-    return write_jit(model, case.signature, path, model_name="Net", dtype="float32", origin={}, mode=mode)
+def write(model, case, path, mode="trace", dtype="float32"):
+    return write_jit(model, case.signature, path, model_name="Net", dtype=dtype, origin={}, mode=mode)
 
 
 def test_artifact_and_passport(case, jit_file):
@@ -51,14 +52,53 @@ class BakesBranch(nn.Module):
         return momenta[:, 2:]
 
 
-@pytest.mark.parametrize("model", [BakesBatch(), BakesStride(), BakesBranch()])
+class BranchesOnSign(nn.Module):
+    def forward(self, momenta):
+        if (momenta < 0).any():
+            return momenta[:, :2]
+        return momenta[:, 2:]
+
+
+@pytest.mark.parametrize("model", [BakesBatch(), BakesStride(), BakesBranch(), BranchesOnSign()])
 def test_what_a_trace_bakes_in_is_caught(normalisation_case, tmp_path, model):
     with pytest.raises(ExportError, match=r"TorchScript artifact of model Net at .* differs"):
         write(model, normalisation_case, tmp_path / "Net.pt")
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("model", [BakesBatch(), BakesStride(), BakesBranch()])
+class BranchesOnClass(nn.Module):
+    def forward(self, momenta, mask):
+        if bool((mask > 1).any()):
+            return momenta[:, :1]
+        return momenta[:, 1:2]
+
+
+def test_a_trace_that_bakes_in_the_classes_it_saw_is_caught(mask_case, tmp_path):
+    with pytest.raises(ExportError, match=r"TorchScript artifact of model Net at .* differs"):
+        write(BranchesOnClass(), mask_case, tmp_path / "Net.pt")
+    write(BranchesOnClass(), mask_case, tmp_path / "Net.pt", "script")
+
+
+def test_inputs_in_another_order_are_refused(mask_case, tmp_path):
+    class Swapped(nn.Module):
+        def forward(self, mask, momenta):
+            return (momenta * mask)[:, :1]
+
+    with pytest.raises(ModelError, match="would take input 'momenta' as its parameter 'mask'"):
+        write(Swapped(), mask_case, tmp_path / "Net.pt")
+
+
+@pytest.mark.parametrize("mode", ["trace", "script"])
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_precision_is_the_models_and_not_the_inputs(normalisation_case, tmp_path, dtype, mode):
+    path = tmp_path / "Net.pt"
+    write(normalisation_case.model, normalisation_case, path, mode, dtype)
+    inputs = example_inputs(normalisation_case.signature, CallShape(23, 96), 9)
+    assert inputs[0].dtype == torch.float32
+    assert torch.jit.load(path)(*inputs).dtype == getattr(torch, dtype)
+
+
+@pytest.mark.parametrize("model", [BakesBatch(), BakesStride(), BakesBranch(), BranchesOnSign()])
 def test_a_script_keeps_it(normalisation_case, tmp_path, model):
     assert write(model, normalisation_case, tmp_path / "Net.pt", "script").options["mode"] == "script"
 

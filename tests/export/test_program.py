@@ -115,6 +115,23 @@ def test_models_that_cannot_be_exported(normalisation_case, tmp_path, model, err
     assert not list(tmp_path.iterdir())
 
 
+class Swapped(nn.Module):
+    def forward(self, mask, momenta):
+        return (momenta * mask)[:, :1]
+
+
+class WithDefault(nn.Module):
+    def forward(self, momenta, mask, scale=2.0):
+        return (momenta * mask * scale)[:, :1]
+
+
+def test_inputs_are_taken_in_the_order_of_the_signature(mask_case, tmp_path):
+    with pytest.raises(ModelError, match="would take input 'momenta' as its parameter 'mask'"):
+        write(Swapped(), mask_case, tmp_path / "Net.pt2")
+    assert not list(tmp_path.iterdir())
+    write(WithDefault(), mask_case, tmp_path / "Net.pt2")
+
+
 def test_a_folder_that_is_not_one(normalisation_case, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):

@@ -32,7 +32,7 @@ def test_strides_become_symbols(normalisation_case):
 
 def test_without_the_hook_strides_are_baked_and_found(normalisation_case):
     inputs = example_inputs(normalisation_case.signature, CallShape(37, 228), 0)
-    with pytest.raises(ExportError, match="model Net: the export fixed a stride of input 'momenta' to 228"):
+    with pytest.raises(ExportError, match="model Net: the export fixed a stride of input 'momenta' to 256"):
         check_strides(export(normalisation_case, inputs), "Net")
 
 
@@ -80,7 +80,7 @@ class NeedsStride(nn.Module):
 
 class AsksForOneStride(nn.Module):
     def forward(self, momenta):
-        return momenta[:, :2] * (2.0 if momenta.stride(1) == 228 else 1.0)
+        return momenta[:, :2] * (2.0 if momenta.stride(1) == 288 else 1.0)
 
 
 @pytest.mark.parametrize("model", [AsksForStride(), NeedsStride(), AsksForOneStride()])

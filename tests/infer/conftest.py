@@ -45,7 +45,7 @@ def write_particles(path: Path, rows: int, layout: Layout = PARTICLES) -> None:
     with writing(path, EVENTS, {"particles": layout.place(rows)}, {"dataset": "toy"}) as writer:
         for item in layout.items:
             values = (
-                random.integers(0, 2, (rows, *item.shape)) if item.dtype == "uint8" else random.random(rows)
+                random.random(rows) if item.floating else random.integers(0, 2, (rows, *item.shape), np.int8)
             )
             writer.write("particles", item.name, values)
 
@@ -118,6 +118,11 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     others = count() - 1
     monkeypatch.setattr(process, "thread_count", lambda: count() - others)
     return Bench(tmp_path)
+
+
+@pytest.fixture
+def particles_layout() -> Layout:
+    return PARTICLES
 
 
 @pytest.fixture

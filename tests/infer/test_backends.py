@@ -140,6 +140,7 @@ def test_a_torchscript_job(bench, particles, jit_artifact, batch_size):
     proof = jit_job(bench, jit_artifact, batch_size)
     np.testing.assert_allclose(bench.written(), bench.expected(), rtol=1e-6)
     assert (proof.backend, proof.bytes_copied_in) == ("jit", 0)
+    assert proof.model_sha256 == sha256_of_file(jit_artifact)
     assert proof.calls_watched == proof.batches + proof.warm_up_calls
 
 
@@ -243,6 +244,7 @@ def test_an_aot_job(bench, particles, aot_artifact, batch_size):
     proof = aot_job(bench, aot_artifact, batch_size)
     np.testing.assert_allclose(bench.written(), bench.expected(), rtol=1e-6)
     assert (proof.backend, proof.bytes_copied_in, proof.threads_seen) == ("aot", 0, 1)
+    assert proof.model_sha256 == sha256_of_file(aot_artifact)
     assert proof.calls_watched == proof.batches + proof.warm_up_calls
     (seen,) = proof.inputs
     assert (seen.lowest_offset, seen.highest_offset) == (896, 3 * 896 + 4 * ROWS)

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import os
 import re
@@ -11,7 +12,7 @@ from torch import nn
 
 from soaflow.errors import DeviceError, ModelError, OutputError, ProofError, StorageError
 from soaflow.files import sha256_of_file
-from soaflow.infer import job, process, tensors
+from soaflow.infer import job, process, tensors, witness
 from soaflow.infer.backends import Backend as BackendBase
 from soaflow.infer.backends import eager
 from soaflow.infer.devices import OnDevice
@@ -20,6 +21,7 @@ from soaflow.infer.variants import REFERENCE, Backend, Device, Variant
 from soaflow.soa.layout import Item, ItemKind, Layout
 from soaflow.soa.signature import BATCH_BEGIN_LAYOUT, RowRange, Signature, TensorInput, TensorOutput
 from soaflow.soa.storage import EVENTS, PREDICTIONS, read_header, writing
+from soaflow.soa.views import ViewPlan
 
 PT = 128  # bytes: where the second item of an events file of up to 32 rows begins
 
@@ -61,11 +63,30 @@ def test_no_rows_call_no_model_and_give_a_valid_empty_file(bench, particles, bat
     assert read_proof(bench.proof) == proof
 
 
-def test_the_file_says_which_job_wrote_it(bench, particles):
+def test_the_file_says_which_job_wrote_it(bench, particles, particles_layout):
     particles(bench.events, 3)
     bench.run()
     attributes = read_header(bench.predictions, PREDICTIONS).attributes
-    assert attributes == {"dataset": "toy", "shard": 0, "model": "M", "variant": "plain"}
+    assert attributes == {
+        "dataset": "toy",
+        "shard": 0,
+        "model": "M",
+        "variant": "plain",
+        "computing_dtype": "float32",
+        "torch_version": torch.__version__,
+        "particles_layout_sha256": particles_layout.digest(),
+    }
+
+
+def test_the_proof_says_what_ran_on_which_file(bench, particles, particles_layout):
+    particles(bench.events, 3)
+    proof = bench.run(load=lambda: eager(Function(lambda x: x[:, :1]), "float32", weights_sha256="5" * 64))
+    assert (proof.model_sha256, proof.dtype, proof.torch_version) == ("5" * 64, "float32", torch.__version__)
+    assert proof.cpu_model == process.cpu_model()
+    assert (proof.events_bytes, proof.events_attributes) == (bench.events.stat().st_size, {"dataset": "toy"})
+    assert proof.collections[0].layout_sha256 == particles_layout.digest()
+    assert proof.output_layout_sha256 == bench.signature.output_layout.digest()
+    assert bench.run().model_sha256 == ""
 
 
 def test_predictions_repeat_to_the_byte_and_the_proof_file_is_what_was_returned(bench, particles):
@@ -237,6 +258,78 @@ def test_a_backend_that_copies_only_the_last_short_batch_is_caught(bench, partic
     particles(bench.events, 100)
     with pytest.raises(ProofError, match=f"{36 * 3 * 4} bytes of input 'particles'"):
         bench.run(load=lambda: LastCopying(Function(lambda x: x[:, :1])), batch_size=64)
+
+
+class Shifting(BackendBase):
+    """The planted fault: views of the right map, at another place from the second batch on."""
+
+    def __init__(self, shift):
+        super().__init__(Function(lambda x: x[:, :1]))
+        self.shift = shift
+
+    def run(self, inputs):
+        (tensor,) = inputs
+        return self.program(self.shift(tensor) if len(tensor) == 36 else tensor)
+
+
+@pytest.mark.parametrize(
+    "shift",
+    [
+        lambda x: x.as_strided(x.shape, x.stride(), x.storage_offset() - 1),  # a row too early
+        lambda x: x.as_strided(x.shape, x.stride(), x.storage_offset() - x.stride(1)),  # an item too early
+        lambda x: x.as_strided(x.shape, (2, x.stride(1)), x.storage_offset() - 64),  # every second row
+        lambda x: x.as_strided((36, 3), (1, 1)),  # rows of the items mixed
+        lambda x: x[:, :2],
+    ],
+)
+def test_a_view_at_a_wrong_place_in_the_right_map_is_caught(bench, particles, shift):
+    particles(bench.events, 100)
+    with pytest.raises(ProofError, match="1 tensors of input 'particles' were not where its items and"):
+        bench.run(load=lambda: Shifting(shift), batch_size=64)
+    assert bench.leftovers() == []
+
+
+def test_a_loader_that_plans_other_items_is_caught(bench, particles, monkeypatch):
+    view = tensors.view
+
+    def shifted(blob: torch.Tensor, plan: ViewPlan) -> torch.Tensor:
+        wrong = 0 if plan.sizes[1] == 1 else 4 * plan.strides[1]  # the outputs stay as they are
+        return view(blob, dataclasses.replace(plan, byte_offset=plan.byte_offset - wrong))
+
+    monkeypatch.setattr(tensors, "view", shifted)
+    particles(bench.events, 100)
+    with pytest.raises(ProofError, match="3 tensors of input 'particles' were not where"):
+        bench.run()
+
+
+def test_a_whole_map_that_was_copied_is_caught(bench, particles, monkeypatch):
+    blob_tensor = tensors.blob_tensor
+    copied = []
+
+    def copying(blob):
+        copied.append(blob_tensor(blob))
+        return copied[-1].clone() if len(copied) == 1 else copied[-1]
+
+    monkeypatch.setattr(tensors, "blob_tensor", copying)
+    particles(bench.events, 100)
+    with pytest.raises(
+        ProofError, match="bytes of input 'particles' were not where its collection's blob is"
+    ):
+        bench.run()
+
+
+def test_the_time_of_the_witness_is_not_that_of_a_batch(bench, particles, monkeypatch):
+    note = witness.Witness._note
+
+    def slow(self, given):
+        note(self, given)
+        self.seconds += 1000
+
+    monkeypatch.setattr(witness.Witness, "_note", slow)
+    particles(bench.events, 100)
+    proof = bench.run(batch_size=50)
+    assert proof.witness_seconds > 4000
+    assert all(-1000 < seconds < -900 for seconds in proof.batch_seconds)
 
 
 def test_a_loader_of_events_that_copies_is_caught(bench, particles, monkeypatch):
@@ -452,10 +545,74 @@ def test_a_file_without_the_collection_or_of_another_kind_is_refused(bench):
     assert bench.leftovers() == []
 
 
-def test_another_unit_is_no_other_layout(bench, particles):
+def test_a_file_in_another_unit_is_refused(bench, particles):
     particles(bench.events, 10, Layout.of(NUMBER, Item("pt", "float32", unit="MeV"), *ITEMS[1:], MASK))
+    with pytest.raises(StorageError, match="item 'pt' is in MeV and must be in GeV"):
+        bench.run(load=lambda: pytest.fail("the model is loaded for nothing"))
+    assert bench.leftovers() == []
+
+
+@pytest.mark.parametrize("pt", [Item("pt", "float32"), Item("pt", "float32", unit="GeV")])
+def test_a_unit_that_one_side_does_not_name_is_no_other_layout(bench, particles, pt):
+    phi = Item("phi", "float32", unit="rad")
+    particles(bench.events, 10, Layout.of(NUMBER, pt, ITEMS[1], phi, MASK))
     bench.run()
     np.testing.assert_allclose(bench.written(), bench.expected(), rtol=1e-6)
+
+
+def label_of(bench, dtype):
+    bench.signature = Signature(
+        bench.signature.inputs, (TensorOutput("label", ("label",)),), Layout.of(Item("label", dtype))
+    )
+
+
+@pytest.mark.parametrize("variant", [REFERENCE, Variant("plain", Backend.EAGER)])
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "bool"])
+def test_floating_results_are_not_cut_to_integers(bench, particles, dtype, variant):
+    label_of(bench, dtype)
+    particles(bench.events, 10)
+    telling = f"output 'label' is {variant.dtype}, and its items are {dtype}, .*return {dtype} from the model"
+    with pytest.raises(ModelError, match=telling):
+        bench.run(Function(lambda x: x[:, :1]), variant=variant)
+    assert bench.leftovers() == []
+
+
+@pytest.mark.parametrize(
+    ("dtype", "result", "value", "fits"),
+    [
+        ("int8", "int64", 127, True),
+        ("int8", "int64", 128, False),
+        ("int8", "int64", -129, False),
+        ("int8", "uint8", 200, False),
+        ("uint8", "int32", 255, True),
+        ("uint8", "int32", -1, False),
+        ("uint64", "int64", -1, False),
+        ("uint64", "int64", (1 << 63) - 1, True),
+        ("int64", "uint64", (1 << 64) - 1, False),
+        ("bool", "int64", 1, True),
+        ("bool", "int64", 2, False),
+        ("int32", "bool", 1, True),
+        ("float32", "int64", 1 << 20, True),
+    ],
+)
+def test_integers_are_stored_or_refused_and_never_wrap(bench, particles, dtype, result, value, fits):
+    """Only the last row, of the last batch, is out of range."""
+
+    def last_row(x):
+        values = np.zeros((len(x), 1), result)
+        if len(x) == 10:
+            values[-1, 0] = value
+        return torch.from_numpy(values)
+
+    label_of(bench, dtype)
+    particles(bench.events, 74)
+    if fits:
+        bench.run(Function(last_row), batch_size=64)
+        assert bench.written("label").tolist() == [0] * 73 + [value]
+    else:
+        with pytest.raises(ModelError, match=rf"output 'label' has the value {value}, and its items are"):
+            bench.run(Function(last_row), batch_size=64)
+        assert bench.leftovers() == []
 
 
 def test_an_output_folder_that_is_a_file(bench, particles):
@@ -484,6 +641,14 @@ def test_a_disk_that_fills_with_the_proof_leaves_no_predictions(bench, particles
     with pytest.raises(OutputError, match="No space left"):
         bench.run()
     assert bench.leftovers() == []
+
+
+def test_a_proof_that_cannot_be_renamed_leaves_no_predictions(bench, particles):
+    particles(bench.events, 10)
+    bench.proof.mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"proof\.json cannot be written: Is a directory; move away"):
+        bench.run()
+    assert bench.leftovers() == [bench.proof.name]
 
 
 def test_a_model_that_cannot_be_loaded_leaves_nothing(bench, particles):

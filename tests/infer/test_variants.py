@@ -41,7 +41,11 @@ def test_reference_is_eager_float64_on_the_whole_shard():
         ("v", {"backend": "jit", "batch_size": -1}, "-1"),
         ("v", {"backend": "jit", "batch_size": True}, "True"),
         ("v", {"backend": "jit", "batch_size": "64"}, "'64'"),
-        ("v", {"backend": "aot", "device": "cuda"}, "target 'native', which is compiled for the CPU.*eager or jit"),
+        (
+            "v",
+            {"backend": "aot", "device": "cuda"},
+            "target 'native', which is compiled for the CPU.*eager or jit",
+        ),
         ("v", {"backend": "jit", "target": "native"}, "'target'"),
         ("v", {"backend": "jit", "threads": 2}, "'threads'"),
     ],

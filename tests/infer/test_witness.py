@@ -1,7 +1,11 @@
 import pytest
 import torch
 
-from soaflow.infer.witness import Witness, extent_bytes
+from soaflow.infer.witness import Watched, Witness, extent_bytes
+from soaflow.soa.signature import RowRange
+from soaflow.soa.views import ViewPlan
+
+PLAN = ViewPlan("float32", (3, 2), (1, 64), 128)
 
 
 @pytest.fixture
@@ -9,10 +13,16 @@ def blob():
     return torch.zeros(1024, dtype=torch.uint8)
 
 
-def seen(blob, *tensors, as_list=False):
-    witness = Witness([("x", "particles", blob)])
+def watched(blob, rows=RowRange.SLICED, plan=PLAN):
+    return Watched("x", "particles", rows, plan, blob.data_ptr(), blob.numel())
+
+
+def seen(blob, *tensors, as_list=False, begins=None):
+    witness = Witness([watched(blob)])
     program = witness.around(lambda *arguments: arguments)
-    for tensor in tensors:
+    for index, tensor in enumerate(tensors):
+        begin = begins[index] if begins else 0
+        witness.expect(index, begin, begin + len(tensor))
         program([tensor] if as_list else tensor)
     (proof,) = witness.proofs()
     assert witness.calls == proof.tensors == len(tensors)
@@ -22,9 +32,33 @@ def seen(blob, *tensors, as_list=False):
 @pytest.mark.parametrize("as_list", [False, True])
 def test_views_are_placed_relative_to_their_blob(blob, as_list):
     columns = blob.view(torch.float32).as_strided((3, 2), (1, 64), 32)
-    proof = seen(blob, columns.narrow(0, 1, 1), columns, as_list=as_list)
+    proof = seen(blob, columns.narrow(0, 1, 1), columns, as_list=as_list, begins=[1, 0])
     assert (proof.lowest_offset, proof.highest_offset) == (128, 128 + 4 * (64 + 3))
-    assert proof.bytes_copied == 0
+    assert (proof.bytes_copied, proof.tensors_misplaced) == (0, 0)
+
+
+def test_a_view_of_other_rows_is_misplaced(blob):
+    columns = blob.view(torch.float32).as_strided((3, 2), (1, 64), 32)
+    proof = seen(blob, columns.narrow(0, 1, 1), columns.narrow(0, 1, 2), begins=[0, 1])
+    assert (proof.bytes_copied, proof.tensors_misplaced) == (0, 1)
+
+
+def test_an_empty_tensor_of_other_sizes_is_misplaced(blob):
+    assert seen(blob, torch.empty(0, 2)).tensors_misplaced == 0
+    assert seen(blob, torch.empty(0, 3)).tensors_misplaced == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "plan", "place"),
+    [
+        (RowRange.SLICED, PLAN, (128 + 4 * 64, (36, 2))),
+        (RowRange.SLICED, ViewPlan("float64", (100, 1), (0, 1), 256), (256, (36, 1))),
+        (RowRange.WHOLE, PLAN, (128, (3, 2))),
+        (RowRange.BATCH_BEGIN, ViewPlan("int32", (2, 1), (1, 64), 0), (4, (1, 1))),
+    ],
+)
+def test_where_the_tensor_of_the_second_batch_must_be(blob, rows, plan, place):
+    assert watched(blob, rows, plan).place(1, 64, 100) == place
 
 
 def test_a_copy_is_found_and_counted(blob):

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from soaflow.models.precision import InPrecision
+from soaflow.errors import ModelError
+from soaflow.models.precision import InPrecision, forward_inputs
 
 
 class Mixed(nn.Module):
@@ -70,3 +71,53 @@ def test_can_be_copied() -> None:
     model = InPrecision(Mixed(), torch.float64)
     inputs = (torch.ones(2, 2), torch.ones(2, 1, dtype=torch.int32))
     assert torch.equal(copy.deepcopy(model)(*inputs)[0], model(*inputs)[0])
+
+
+class WithDefaults(nn.Module):
+    def forward(
+        self, x: torch.Tensor, y: torch.Tensor | None = None, scale: float = 3.0, *, shift: float = 1.0
+    ):
+        return x * scale + shift if y is None else x + y
+
+
+@pytest.mark.parametrize("names", [None, ["x"], ["particles"]])
+def test_parameters_with_defaults_keep_them(names) -> None:
+    model = InPrecision(WithDefaults(), torch.float64, names)
+    assert model(torch.ones(2, 1)).tolist() == [[4.0], [4.0]]
+
+
+def test_parameters_with_defaults_can_be_inputs() -> None:
+    model = InPrecision(WithDefaults(), torch.float64, ["x", "y"])
+    assert model(torch.ones(2, 1), torch.ones(2, 1)).tolist() == [[2.0], [2.0]]
+
+
+class KeywordOnly(nn.Module):
+    def forward(self, x, *, mask):
+        return x * mask
+
+
+class AnyNumber(nn.Module):
+    def forward(self, *tensors):
+        return tensors[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "names", "message"),
+    [
+        (KeywordOnly(), ["x", "mask"], "forward of KeywordOnly needs the keyword 'mask'"),
+        (AnyNumber(), ["x"], r"forward of AnyNumber takes any number of inputs \(\*tensors\)"),
+        (nn.Module(), ["x"], "forward of Module takes any number of inputs"),
+        (Mixed(), ["values"], "forward of Mixed takes 2 inputs, and the model's entry has 1"),
+        (Mixed(), ["values", "index", "more"], "takes 2 inputs, and the model's entry has 3"),
+        (WithDefaults(), [], "takes 1 to 3 inputs, and the model's entry has 0"),
+        (Mixed(), ["index", "values"], "would take input 'index' as its parameter 'values'"),
+        (WithDefaults(), ["y"], "would take input 'y' as its parameter 'x'"),
+    ],
+)
+def test_models_that_do_not_take_the_inputs_are_refused(model, names, message) -> None:
+    with pytest.raises(ModelError, match=message):
+        InPrecision(model, torch.float32, names)
+
+
+def test_inputs_may_have_names_of_their_own() -> None:
+    assert forward_inputs(Mixed(), ["particles", "hit_to_track"]) == ("values", "index")

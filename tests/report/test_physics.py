@@ -14,6 +14,8 @@ from hypothesis.extra import numpy as hnp
 from soaflow.errors import ConfigError, StorageError
 from soaflow.report.physics import physics_plot
 from soaflow.report.response import response_along_truth
+from soaflow.report.tagging import auc_error
+from soaflow.soa.split import split_rows
 
 REGRESSION = {"output": "reco_pt", "collection": "jets", "item": "gen_pt", "loss": "squared_error"}
 TAGGING = {
@@ -56,21 +58,22 @@ def test_any_number_of_rows(
 ) -> None:
     figures = figures_of([write_shard(rows)], target, tmp_path, fraction=0.99)
     assert figures["rows"] == int(rows * 0.99)
-    assert figures["of"] == "validation rows: the last 99 % of the file"
+    assert figures["of"] == "validation rows: 99 % of the file"
 
 
-def test_only_the_last_rows_of_each_file_count(write_shard: WriteShard, tmp_path: Path) -> None:
+def test_only_the_validation_rows_of_each_file_count(write_shard: WriteShard, tmp_path: Path) -> None:
     shards = []
     for number, rows in enumerate((11, 25)):
         truth = np.full(rows, 10.0)
         prediction = truth * 100
-        prediction[rows - int(rows * 0.2) :] = 12.0
+        for begin, end in split_rows(rows, 0.2).validation:
+            prediction[begin:end] = 12.0
         shards.append(write_shard(rows, number, gen_pt=truth, reco_pt=prediction))
     figures = figures_of(shards, REGRESSION, tmp_path)
     assert (figures["rows"], figures["used"]) == (2 + 5, 7)
     assert figures["bias"] == pytest.approx(0.2)
     assert figures["resolution"] == pytest.approx(0.0)
-    assert figures["of"] == "validation rows: the last 20 % of each of 2 files"
+    assert figures["of"] == "validation rows: 20 % of each of 2 files"
 
 
 def test_resolution_is_half_the_central_68_per_cent(write_shard: WriteShard, tmp_path: Path) -> None:
@@ -116,7 +119,9 @@ def test_area_is_the_chance_that_signal_scores_above_background(
     random = np.random.default_rng(4)
     flavour, score = random.choice([0, 5], 200), random.integers(0, 20, 200) / 20
     figures = figures_of([write_shard(200, flavour=flavour, b_probability=score)], TAGGING, tmp_path, 0.995)
-    flavour, score = flavour[1:], score[1:].astype(np.float32)
+    kept = [row for begin, end in split_rows(200, 0.995).validation for row in range(begin, end)]
+    assert len(kept) == 199
+    flavour, score = flavour[kept], score[kept].astype(np.float32)
     signal, background = score[flavour == 5], score[flavour == 0]
     pairs = [(s > b) + 0.5 * (s == b) for s in signal for b in background]
     assert figures["auc"] == pytest.approx(np.mean(pairs))
@@ -124,6 +129,30 @@ def test_area_is_the_chance_that_signal_scores_above_background(
     for efficiency, mistag in figures["mistag"].items():
         threshold = max(t for t in score if np.mean(signal >= t) >= float(efficiency))
         assert mistag == pytest.approx(np.mean(background >= threshold))
+
+
+@pytest.mark.parametrize(
+    ("auc", "signal", "background", "error"),
+    [(0.5, 60, 60, 0.0529), (0.8, 40, 60, 0.0474), (0.9, 20, 20, 0.0514), (1.0, 3, 4, 0), (0.0, 3, 4, 0)],
+)
+def test_error_of_the_area_is_the_spread_of_samples(auc, signal, background, error) -> None:
+    assert auc_error(auc, signal, background) == pytest.approx(error, rel=0.002)
+    if 0 < auc < 1:
+        # Exponential scores, which the formula is exact for: P(signal > background) = auc.
+        random = np.random.default_rng(5)
+        samples = 8_000_000 // (signal * background)
+        above = random.exponential(auc / (1 - auc), (samples, signal, 1))
+        below = random.exponential(1, (samples, 1, background))
+        areas = (above > below).mean(axis=(1, 2))
+        assert areas.mean() == pytest.approx(auc, abs=0.003)
+        assert areas.std() == pytest.approx(error, rel=0.05)
+
+
+def test_error_of_the_area_is_told(write_shard: WriteShard, tmp_path: Path) -> None:
+    figures = figures_of([write_shard(700)], TAGGING, tmp_path)
+    assert figures["auc_error"] == auc_error(figures["auc"], figures["signal"], figures["background"]) > 0
+    none = figures_of([write_shard(100, 1, flavour=np.zeros(100, int))], TAGGING, tmp_path)
+    assert (none["auc"], none["auc_error"]) == (None, None)
 
 
 def test_swapped_scores_are_seen(write_shard: WriteShard, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from soaflow.errors import StorageError
+from soaflow.files import write_json
 from soaflow.report.differences import plot_differences
 from soaflow.report.performance import measured, plot_performance, threads_of
 from soaflow.report.pipeline import STEPS, Step, columns_of, plot_pipeline
@@ -100,6 +101,8 @@ def test_performance_of_the_jobs_own_file(tmp_path: Path) -> None:
     described = dict(
         **dict.fromkeys(("variant", "backend"), "jit"),
         **dict.fromkeys(("inputs", "collections"), ()),
+        **dict.fromkeys(("model_sha256", "torch_version", "cpu_model", "output_layout_sha256"), ""),
+        events_attributes={},
         device="cpu",
         dtype="float32",
         freed_memory_kept=True,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 
@@ -133,7 +134,7 @@ def write_events() -> Callable[[Path, Mapping[str, Placement], Mapping[str, Valu
                 for name, held in items.items():
                     item = placements[collection].layout[name]
                     if held != []:
-                        writer.write(collection, item.name, held)
+                        writer.write(collection, item.name, np.array(held, item.dtype))
         return path
 
     return write

@@ -67,9 +67,9 @@ def test_rows_are_written_in_any_pieces_and_any_order(
         for item, begin, end in data.draw(st.permutations(pieces)):
             held = values[item.name]
             if item.kind is ItemKind.SCALAR:
-                writer.write("particles", item.name, held)
+                writer.write("particles", item.name, np.array(held, item.dtype))
             else:
-                writer.write("particles", item.name, held[begin:end], begin)
+                writer.write("particles", item.name, np.array(held[begin:end], item.dtype), begin)
     assert stored_bytes(path, "particles") == reference_blob(layout, rows, values)
 
 
@@ -272,6 +272,49 @@ def test_values_that_do_not_fit_leave_no_file(tmp_path, every_kind, name, values
     ):
         writer.write("particles", name, values, start)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "sentence"),
+    [
+        ("int32", np.array([1, 2**31]), "the value 2147483648 does not fit item 'jets/n' of int32"),
+        ("int32", np.array([-(2**31) - 1, 0]), "the value -2147483649 does"),
+        ("int64", np.array([2**63, 0], np.uint64), "the value 9223372036854775808 does"),
+        ("uint64", np.array([0, -1]), "the value -1 does"),
+        ("uint8", np.array([-1, 0], np.int8), "the value -1 does"),
+        ("bool", np.array([0, 2]), "the value 2 does"),
+        ("int32", np.array([1.0, 2.5]), "float64 values do not fit item 'jets/n' of int32"),
+        ("int64", np.array([1, np.nan], np.float32), "float32 values do"),
+        ("bool", [0.0, 1.0], "float64 values do"),
+    ],
+)
+def test_values_that_the_dtype_cannot_hold_are_refused(tmp_path, dtype, values, sentence):
+    layout = Layout.of(Item("n", dtype))
+    with (
+        pytest.raises(ValueError, match=sentence),
+        writing(tmp_path / "a.h5", EVENTS, {"jets": layout.place(2)}, {}) as writer,
+    ):
+        writer.write("jets", "n", values)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values"),
+    [
+        ("int32", np.array([-(2**31), 2**31 - 1])),
+        ("uint8", np.array([0, 255])),
+        ("bool", np.array([0, 1])),
+        ("int8", np.array([True, False])),
+        ("float32", np.array([0.1, 1e-50])),
+        ("int32", []),
+    ],
+)
+def test_values_that_the_dtype_can_hold_are_cast(tmp_path, dtype, values):
+    item = Item("n", dtype)
+    with writing(tmp_path / "a.h5", EVENTS, {"jets": Layout.of(item).place(len(values))}, {}) as writer:
+        writer.write("jets", "n", values)
+    found = by_name(tmp_path / "a.h5", "jets", item, len(values))
+    np.testing.assert_array_equal(found, np.asarray(values).astype(dtype), strict=True)
 
 
 def test_collections_that_cannot_share_a_file_are_refused(tmp_path):

@@ -10,31 +10,78 @@ from hypothesis import strategies as st
 from soaflow.errors import StorageError, TrainingError
 from soaflow.soa.layout import Item, Layout
 from soaflow.soa.signature import Signature, TensorInput, TensorOutput
-from soaflow.train.data import epoch_ranges, open_training_file, training_variance
+from soaflow.train.data import epoch_ranges, one_sided_targets, open_training_file, training_variance
 
 LINEAR = ("out", "linear", "squared_error")
 
 
-@given(st.integers(0, 200), st.integers(1, 60), st.data())
-def test_ranges_cover_each_row_once(rows, batch_size, data) -> None:
-    offset = data.draw(st.integers(0, batch_size - 1))
-    ranges = epoch_ranges(rows, batch_size, offset)
-    assert [row for begin, end in ranges for row in range(begin, end)] == list(range(rows))
-    assert all(0 < end - begin <= batch_size for begin, end in ranges)
+@given(st.integers(0, 50), st.integers(0, 200), st.integers(1, 60), st.integers(0, 99))
+def test_ranges_cover_each_row_once(begin, rows, batch_size, seed) -> None:
+    ranges = epoch_ranges((begin, begin + rows), batch_size, np.random.default_rng(seed))
+    assert [row for first, end in ranges for row in range(first, end)] == list(range(begin, begin + rows))
+    lengths = [end - first for first, end in ranges]
+    assert all(0 < length <= batch_size for length in lengths)
+    assert all(length == batch_size for length in lengths[1:-1])
     if rows > batch_size:
-        assert all(begin % batch_size == offset for begin, _ in ranges[1:])
+        assert min(lengths) >= batch_size // 4
+        assert len(lengths) <= rows // batch_size + 1
+
+
+def test_other_rows_come_together_in_each_epoch() -> None:
+    generator = np.random.default_rng(1)
+    for rows in (90, 128, 130):
+        assert len({epoch_ranges((0, rows), 64, generator)[0] for _ in range(40)}) > 10
 
 
 @pytest.mark.parametrize(
     ("rows", "fraction", "training"),
     [(0, 0.2, 0), (1, 0.2, 1), (4, 0.2, 4), (5, 0.2, 4), (500, 0.2, 400), (7, 0, 7), (3, 0.99, 1)],
 )
-def test_last_rows_are_for_validation(
+def test_number_of_training_rows(
     make_events, make_signature, make_settings, rows, fraction, training
 ) -> None:
     settings = make_settings(LINEAR, validation_fraction=fraction)
-    file = open_training_file(make_events(rows), make_signature(out=1), settings)
-    assert (file.rows, file.training_rows) == (rows, training)
+    split = open_training_file(make_events(rows), make_signature(out=1), settings).split
+    assert (split.training_rows, split.validation_rows) == (training, rows - training)
+
+
+def sentences(files, settings):
+    return one_sided_targets(files, settings.targets)
+
+
+@pytest.mark.parametrize(
+    ("target", "item"),
+    [(("one", "side", "binary_cross_entropy", 5), "side"), (("three", "kind", "cross_entropy"), "kind")],
+)
+def test_classes_on_one_side_only_are_told(make_events, make_signature, make_settings, target, item) -> None:
+    signature, settings = make_signature(one=1, three=3), make_settings(target)
+    classes = (4, 5) if item == "side" else (0, 2)
+
+    def told(*values: np.ndarray) -> list[str]:
+        paths = [make_events(len(v), f"{i}.h5", **{item: v}) for i, v in enumerate(values)]
+        return sentences([open_training_file(path, signature, settings) for path in paths], settings)
+
+    halves = np.repeat(classes, 50)
+    assert told(halves) == []
+    assert told(halves[:50]) == []
+    assert told(halves[:50], halves[50:]) == []
+    needle = np.full(100, classes[0])
+    needle[3] = classes[1]
+    (sentence,) = told(needle)
+    assert f"the validation rows have one class only of item 'jets/{item}'" in sentence
+    needle = np.full(100, classes[0])
+    needle[-1] = classes[1]
+    (sentence,) = told(needle)
+    assert "the training rows have one class only" in sentence
+    assert told(needle, halves) == []
+
+
+def test_a_regression_has_no_classes(make_events, make_signature, make_settings) -> None:
+    settings = make_settings(LINEAR)
+    linear = np.zeros(100)
+    linear[0] = 1
+    file = open_training_file(make_events(100, linear=linear), make_signature(out=1), settings)
+    assert sentences([file], settings) == []
 
 
 def test_batches_are_views_of_the_file(make_events, make_signature, make_settings) -> None:
@@ -79,7 +126,9 @@ def test_variance_of_the_training_rows_of_all_files(make_events, make_signature,
     signature, settings = make_signature(out=1), make_settings(LINEAR)
     paths = [make_events(101, "a.h5", 1), make_events(50, "b.h5", 2), make_events(0, "c.h5")]
     files = [open_training_file(path, signature, settings) for path in paths]
-    rows = np.concatenate([f.targets[0][: f.training_rows, 0].numpy().astype(np.float64) for f in files])
+    rows = np.concatenate(
+        [f.targets[0][b:e, 0].numpy().astype(np.float64) for f in files for b, e in f.split.training]
+    )
     assert len(rows) == 81 + 40
     assert training_variance(files, 0) == pytest.approx(rows.var(), rel=1e-12)
     assert training_variance(files[2:], 0) == 1.0
@@ -90,7 +139,7 @@ def test_variance_of_a_constant_and_far_from_zero(make_events, make_signature, m
     constant = open_training_file(make_events(10, linear=np.full(10, 7.0)), signature, settings)
     assert training_variance([constant], 0) == 1.0
     far = open_training_file(make_events(10, linear=1e6 + np.arange(10)), signature, settings)
-    assert training_variance([far], 0) == pytest.approx(np.arange(8).var(), rel=1e-6)
+    assert training_variance([far], 0) == pytest.approx(np.delete(np.arange(10), [4, 9]).var(), rel=1e-6)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -140,7 +140,9 @@ def test_validation_loss_is_that_of_the_returned_model(make_events, make_signatu
     model, path = perceptron(8, 1), make_events(500)
     result = train(model, make_signature(out=1), make_settings(LINEAR, epochs=3), [path], seed=1)
     file = open_training_file(path, make_signature(out=1), make_settings(LINEAR))
-    (xy,), (truth,) = file.batch(400, 500)
+    batches = [file.batch(begin, end) for begin, end in file.split.validation]
+    xy, truth = torch.cat([inputs[0] for inputs, _ in batches]), torch.cat([t[0] for _, t in batches])
+    assert len(xy) == 100
     expected = ((model(xy) - truth) ** 2).mean().item() / training_variance([file], 0)
     assert result.epochs[result.best_epoch - 1].validation_loss == pytest.approx(expected, rel=1e-5)
 
@@ -160,7 +162,41 @@ def test_validation_rows_are_never_trained_on(make_events, make_signature, make_
 
     x = np.arange(50, dtype=np.float32)
     train(Spy(), make_signature(out=1), make_settings(LINEAR, batch_size=7), [make_events(50, x=x)], seed=1)
-    assert seen == set(range(40))
+    assert seen == {row for row in range(50) if row % 5 != 4}
+
+
+def test_one_class_on_a_side_is_a_warning(make_events, make_signature, make_settings, capsys) -> None:
+    side = np.full(100, 4)
+    settings = make_settings(("out", "side", "binary_cross_entropy", 5), epochs=1)
+    for first, warnings in ((0, 1), (9, 1), (4, 0)):
+        side[:] = 4
+        side[first : first + 1] = 5
+        side[50:] = 4 + (np.arange(50) % 2) * (first == 4)
+        path = make_events(100, side=side)
+        train(perceptron(8, 1, last=nn.Sigmoid()), make_signature(out=1), settings, [path], seed=1)
+        told = capsys.readouterr().err
+        assert told.count("warning: the ") == warnings
+        assert told.count("'jets/side'") == warnings
+
+
+@pytest.mark.parametrize("classes", [(5, 4), (4, 5)])
+def test_signal_then_background_is_validated_on_both(
+    make_events, make_signature, make_settings, classes, capsys
+) -> None:
+    seen: set[float] = set()
+
+    class Spy(nn.Linear):
+        def forward(self, xy):
+            if not torch.is_grad_enabled():
+                seen.update(xy[:, 0].tolist())
+            return torch.sigmoid(super().forward(xy))
+
+    side = np.repeat(classes, [300, 200])
+    path = make_events(500, side=side, x=side)
+    settings = make_settings(("out", "side", "binary_cross_entropy", 5), epochs=1)
+    train(Spy(2, 1), make_signature(out=1), settings, [path], seed=1)
+    assert seen == {4, 5}
+    assert capsys.readouterr().err == ""
 
 
 def test_batches_differ_from_epoch_to_epoch(make_events, make_signature, make_settings) -> None:

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from soaflow.errors import ConfigError, LayoutError
-from soaflow.soa.layout import Item
-
+from soaflow.soa.layout import EVENT_ITEM, Item
 
 _STRUCT_CODES: Mapping[str, str] = {
     "int8": "b",

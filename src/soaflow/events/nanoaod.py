@@ -20,16 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from soaflow.errors import EventSourceError
-from soaflow.events.branches import EVENT_ITEM, BranchItem, NanoaodCollection
+from soaflow.events.branches import BranchItem, NanoaodCollection
 from soaflow.events.casting import cast, check_castable
-from soaflow.events.datasets import (
-    EVENT_IDENTITY,
-    EVENTS_COLLECTION,
-    MOST_EVENTS_A_SHARD,
-    NanoaodDataset,
-)
+from soaflow.events.datasets import EVENT_IDENTITY, MOST_ROWS_POINTED_TO, NanoaodDataset
 from soaflow.events.plan import Chunk, Columns, ShardPlan, shard_range
 from soaflow.events.root_files import BranchValues, Tree, Trees
+from soaflow.soa.layout import EVENT_ITEM, EVENTS_COLLECTION
 from soaflow.soa.storage import Attribute
 
 
@@ -74,10 +70,10 @@ def planned_nanoaod(dataset: NanoaodDataset, shard: int) -> Iterator[ShardPlan]:
     with Trees(dataset.tree) as trees:
         entries = [trees.entries(path) for path in dataset.files]
         events = shard_range(sum(entries), dataset.shards, shard)
-        if len(events) > MOST_EVENTS_A_SHARD:
+        if len(events) > MOST_ROWS_POINTED_TO:
             raise EventSourceError(
                 f"dataset '{dataset.name}' has {len(events)} events in a shard, "
-                f"more than {MOST_EVENTS_A_SHARD}: give more shards"
+                f"more than {MOST_ROWS_POINTED_TO}: give more shards"
             )
         parts = _parts(dataset.files, entries, events)
         identity = frozenset(EVENT_IDENTITY)

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from soaflow.events import images, particles, tracks
 from soaflow.errors import EventSourceError
+from soaflow.events import images, particles, tracks
 from soaflow.events.datasets import MOST_ROWS_POINTED_TO, ToyDataset
 from soaflow.events.plan import Chunk, Columns, ShardPlan, shard_range
 from soaflow.events.streams import BLOCK_EVENTS, BlockPart, Stream, blocks, generator

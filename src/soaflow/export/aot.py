@@ -21,16 +21,14 @@ from torch.export import ExportedProgram
 
 from soaflow.errors import ArtifactError, ExportError
 from soaflow.export.archives import hand_over, toolchain, without_records
-from soaflow.export.check import check_against_eager, first_line
+from soaflow.export.check import Model, check_against_eager, first_line
 from soaflow.export.notices import torch_deprecations_ignored
 from soaflow.export.program import eager_program, read_program
 from soaflow.export.targets import Target, find_target
 from soaflow.files import sha256_of_file
+from soaflow.models.packages import MODEL_IN_PACKAGE, load_package
 from soaflow.passport import AOT, PROGRAM, Passport, passport_path, verify_artifact
 from soaflow.soa.signature import Signature
-
-MODEL_IN_PACKAGE = "model"
-"""Name of the one model in the package."""
 
 OPTIONS: dict[str, Any] = {
     "cpp.threads": 1,
@@ -85,7 +83,7 @@ def write_aot(
         package = Path(folder) / "check.pt2"
         package.write_bytes(archive)
         figures = check_against_eager(
-            AotModule(package),
+            read_package(package),
             eager,
             signature,
             model_name=passport.model,
@@ -110,26 +108,25 @@ def write_aot(
     )
 
 
-class AotModule:
-    """An AOTInductor package, loaded and called the fast way.
+def read_package(path: Path | str) -> Model:
+    """Load a package, as what is called with the inputs one by one; no call is checked.
 
     Parameters
     ----------
     path
         Of the package; it must have been verified, as loading it runs its code.
+
+    Raises
+    ------
+    ArtifactError
+        If it is no AOTInductor package.
     """
+    run = load_package(path)
 
-    def __init__(self, path: Path | str) -> None:
-        # torch's public loader runs compilers to print a warning, and parses its tree again each call.
-        single_threaded, runners, device_index = True, 1, -1
-        self._loader = torch._C._aoti.AOTIModelPackageLoader(
-            str(path), MODEL_IN_PACKAGE, single_threaded, runners, device_index
-        )
+    def call(*inputs: torch.Tensor) -> list[torch.Tensor]:
+        return run(list(inputs))
 
-    def __call__(self, *inputs: torch.Tensor) -> list[torch.Tensor]:
-        """Return the outputs of one call, whose inputs must hold the contract, as nothing is checked here."""
-        outputs: list[torch.Tensor] = self._loader.run(list(inputs))
-        return outputs
+    return call
 
 
 def compile_program(program: ExportedProgram, target: Target, folder: Path, model_name: str) -> bytes:

@@ -6,15 +6,15 @@ for is right for other batch sizes, strides and values than those it was exporte
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 
 from soaflow.errors import ExportError, ModelError
-from soaflow.export.examples import CallShape, example_inputs, shapes_to_check
+from soaflow.export.examples import CallShape, Values, example_inputs, shapes_to_check
 from soaflow.soa.contract import check_inputs, check_outputs
-from soaflow.soa.signature import Signature
+from soaflow.soa.signature import RowRange, Signature
 
 Model = Callable[..., Any]
 """What is called with the inputs one by one and returns a tensor, or a tuple or list of tensors."""
@@ -25,8 +25,19 @@ TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "float16": 1e-2, "bfloat16": 5e
 It is for inputs of at most 2 and grows with them, as rounding errors in front of a softmax do.
 """
 
-_LARGEST = (2.0, 100.0)
-"""Largest floating inputs of the calls, in turn: a saturated output shows no error."""
+_VALUES = (
+    Values(largest=2.0),
+    Values(largest=2.0, signed=True, integers=12),
+    Values(largest=100.0),
+    Values(largest=100.0, signed=True, integers=12),
+)
+"""Values of the calls, in turn.
+
+Both signs, as a trace keeps one side of a branch; both sizes, as a saturated output shows no error.
+"""
+
+_FEWER_INTEGERS = (3, 2)
+"""For models that fail on larger ones, such as those with a table of three classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,8 @@ class CheckFigures:
         By output: the largest absolute value of the eager model.
     variation
         By output: how far the eager model's rows of one call lie apart; a check sees errors below it only.
+    largest_integer
+        Largest that sliced integer inputs, if any, were tried with: less for models that fail on more.
     """
 
     calls: tuple[CallShape, ...]
@@ -52,6 +65,7 @@ class CheckFigures:
     largest_difference: dict[str, float]
     largest_value: dict[str, float]
     variation: dict[str, float]
+    largest_integer: int
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the figures as plain JSON values, for the passport."""
@@ -124,15 +138,15 @@ def check_against_eager(
     differences = {output.name: 0.0 for output in signature.outputs}
     values, variations = dict(differences), dict(differences)
     blind = list(differences)
+    integers = 0
     for seed, shape in enumerate(calls):
-        largest = _LARGEST[seed % len(_LARGEST)]
-        inputs = example_inputs(signature, shape, seed, largest)
-        check_inputs(signature, inputs)
         where = (
-            f"{what} of model {model_name} at {shape.rows} rows, S = {shape.capacity}, offset {shape.offset}"
+            f"{what} of model {model_name} at {shape.rows} rows from row {shape.offset} of a collection of "
+            f"{shape.capacity}"
         )
         with torch.no_grad():
-            expected = eager_outputs(eager, signature, inputs, model_name)
+            inputs, values_of_call, expected = _eager_call(eager, signature, shape, seed, model_name)
+            integers = max(integers, values_of_call.integers)
             try:
                 got = as_tensors(candidate(*inputs))
                 check_outputs(signature, shape.rows, got)
@@ -140,7 +154,8 @@ def check_against_eager(
                 raise ExportError(f"the {where} fails: {first_line(error)}") from error
         for output, one, other in zip(signature.outputs, expected, got, strict=True):
             difference, value = _difference(one.double(), other.double())
-            variation, allowed = _variation(one.double()), tolerance * max(1.0, value) * largest / _LARGEST[0]
+            variation = _variation(one.double())
+            allowed = tolerance * max(1.0, value) * values_of_call.largest / _VALUES[0].largest
             if difference > allowed:
                 raise ExportError(
                     f"the {where} differs from the eager model: output '{output.name}' by {difference:.3g} "
@@ -153,11 +168,12 @@ def check_against_eager(
             if variation > 2 * allowed and output.name in blind:
                 blind.remove(output.name)
     if blind:
+        largest = max(values_of_call.largest for values_of_call in _VALUES)
         raise ExportError(
             f"the {what} of model {model_name} cannot be checked, as output '{blind[0]}' of the eager "
-            f"model does not depend on the inputs, tried from 0.1 to {_LARGEST[-1]:g}: check its weights"
+            f"model does not depend on the inputs, tried from {-largest:g} to {largest:g}: check its weights"
         )
-    return CheckFigures(calls, tolerance, differences, values, variations)
+    return CheckFigures(calls, tolerance, differences, values, variations, integers - 1)
 
 
 def inputs_rows(signature: Signature, inputs: tuple[torch.Tensor, ...]) -> int:
@@ -170,6 +186,29 @@ def first_line(error: Exception) -> str:
     """Return an exception as one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _eager_call(
+    eager: Model, signature: Signature, shape: CallShape, seed: int, model_name: str
+) -> tuple[tuple[torch.Tensor, ...], Values, tuple[torch.Tensor, ...]]:
+    """Return inputs of a call that the eager model takes, their range, and its outputs."""
+    values = _VALUES[seed % len(_VALUES)]
+    fewer = iter(_FEWER_INTEGERS if _slices_integers(signature) else ())
+    while True:
+        inputs = example_inputs(signature, shape, seed, values)
+        check_inputs(signature, inputs)
+        try:
+            return inputs, values, eager_outputs(eager, signature, inputs, model_name)
+        except ModelError:
+            integers = next(fewer, None)
+            if integers is None:
+                raise
+            values = replace(values, integers=min(integers, values.integers))
+
+
+def _slices_integers(signature: Signature) -> bool:
+    items = [spec.layout[spec.items[0]] for spec in signature.inputs if spec.rows is RowRange.SLICED]
+    return not all(item.floating for item in items)
 
 
 def _difference(expected: torch.Tensor, got: torch.Tensor) -> tuple[float, float]:

@@ -1,9 +1,10 @@
 """Example inputs: one call of a model, made from its signature alone.
 
-The invariant: the tensors have the sizes and strides of views of SoA collections, with a capacity S
-(rows that the collection has room for) that is chosen apart from the number of rows. They are not
-views of other torch tensors, because torch.export gives a view the strides of its base. All bytes
-around them hold valid values too, so code with wrong strides gives wrong numbers and not a crash.
+The invariant: the tensors have the sizes and strides of views of SoA collections. The rows that a
+collection has room for are chosen apart from the rows of the call, and its layout gives each dtype's S
+for them. The tensors are not views of other torch tensors, because torch.export gives a view the
+strides of its base. All bytes around them hold valid values too, so code with wrong strides gives wrong
+numbers and not a crash.
 """
 
 from collections.abc import Iterator
@@ -27,13 +28,13 @@ class CallShape:
     rows
         Of the sliced tensors, B.
     capacity
-        S of the sliced collection, at least `offset + rows`.
+        Rows that the sliced collection has room for, at least `offset + rows`.
     offset
         First row of the slice.
     whole_rows
-        Of each whole collection, N.
+        Of the first whole collection, N; the second has twice as many, and so on.
     whole_capacity
-        S of each whole collection, at least `whole_rows`.
+        Rows that the first whole collection has room for, at least `whole_rows`.
     """
 
     rows: int
@@ -46,7 +47,27 @@ class CallShape:
 _PRIMES = (37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113)
 
 _ROOM = 4096
-"""Rows of valid values in each plane at least, for wrong strides to read."""
+"""Elements of valid values in each plane at least, for wrong strides to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Which values a call has.
+
+    Parameters
+    ----------
+    largest
+        Floating values are at most this, in absolute value.
+    signed
+        Whether floating values have both signs, in a normal distribution cut off at `largest`; else they
+        lie between 0.1 and it, evenly in their logarithm, where logarithms and roots exist.
+    integers
+        Integers of sliced tensors are from 0 to below this.
+    """
+
+    largest: float = 2.0
+    signed: bool = False
+    integers: int = 2
 
 
 def tracing_shape(signature: Signature) -> CallShape:
@@ -57,17 +78,17 @@ def tracing_shape(signature: Signature) -> CallShape:
     taken = {size for spec in signature.inputs for size in _inner_sizes(spec)}
     free = (prime for prime in _PRIMES if prime not in taken)
     rows, whole_rows = next(free), next(free)
-    return CallShape(rows, 5 * rows + next(free), 0, whole_rows, 7 * whole_rows + next(free))
+    # Padding to 128 bytes makes of these unlike strides for elements of 1, 4 and 8 bytes.
+    return CallShape(rows, 6 * rows + next(free), 0, whole_rows, 10 * whole_rows + next(free))
 
 
 def example_inputs(
-    signature: Signature, shape: CallShape, seed: int, largest: float = 2.0
+    signature: Signature, shape: CallShape, seed: int, values: Values = Values()
 ) -> tuple[torch.Tensor, ...]:
     """Make the inputs of one call.
 
-    Floating values are spread evenly in their logarithm, above 0, where logarithms and roots exist.
-    Integers of sliced tensors are 0 or 1; those of whole tensors are rows of the sliced collection;
-    booleans are either.
+    Integers of whole tensors are rows of the slice's collection, up to the last of the slice, as far as
+    their dtype holds them; booleans are either.
 
     Parameters
     ----------
@@ -77,53 +98,84 @@ def example_inputs(
         Sizes of the call.
     seed
         Of the values.
-    largest
-        Floating values lie between 0.1 and this.
+    values
+        Their range.
     """
     random = np.random.default_rng(seed)
-    return tuple(_example(spec, shape, random, largest) for spec in signature.inputs)
+    others = [name for name in signature.collections if name != signature.sliced_collection]
+    return tuple(
+        _example(spec, shape, _rows_of(signature, shape, others, spec), random, values)
+        for spec in signature.inputs
+    )
 
 
 def shapes_to_check() -> Iterator[CallShape]:
     """Yield the calls that every program and artifact is checked with.
 
     Among them are one row, no rows of the whole collections, odd offsets, and capacities that are
-    equal to the rows, a little larger and much larger.
+    equal to the rows, a little larger and much larger. With 128 bytes of alignment S is 32, 64, 320
+    and 4128 for floats, and another for doubles and for bytes.
     """
-    yield CallShape(rows=1, capacity=64, offset=0, whole_rows=0, whole_capacity=0)
-    yield CallShape(rows=1, capacity=320, offset=33, whole_rows=1, whole_capacity=32)
-    yield CallShape(rows=7, capacity=64, offset=5, whole_rows=40, whole_capacity=64)
+    yield CallShape(rows=1, capacity=7, offset=0, whole_rows=0, whole_capacity=0)
+    yield CallShape(rows=1, capacity=289, offset=33, whole_rows=1, whole_capacity=1)
+    yield CallShape(rows=7, capacity=33, offset=5, whole_rows=40, whole_capacity=64)
     yield CallShape(rows=64, capacity=64, offset=0, whole_rows=64, whole_capacity=4096)
-    yield CallShape(rows=64, capacity=4096, offset=33, whole_rows=300, whole_capacity=320)
-    yield CallShape(rows=300, capacity=320, offset=5, whole_rows=7, whole_capacity=32)
+    yield CallShape(rows=64, capacity=4097, offset=33, whole_rows=300, whole_capacity=320)
+    yield CallShape(rows=300, capacity=303, offset=3, whole_rows=7, whole_capacity=7)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What a tensor shows of its collection: `count` rows from `offset`, of room for `capacity`."""
+
+    count: int
+    offset: int
+    capacity: int
+
+
+def _rows_of(signature: Signature, shape: CallShape, others: list[str], spec: TensorInput) -> _Rows:
+    if spec.rows is RowRange.BATCH_BEGIN:
+        return _Rows(1, 0, 1)
+    if spec.rows is RowRange.SLICED:
+        return _Rows(shape.rows, shape.offset, shape.capacity)
+    if spec.collection == signature.sliced_collection:
+        return _Rows(shape.capacity, 0, shape.capacity)
+    number = others.index(spec.collection)
+    # One more alignment's worth of rows pads to another S for every dtype.
+    capacity = shape.whole_capacity * (number + 1) + number * spec.layout.alignment
+    return _Rows(shape.whole_rows * (number + 1), 0, capacity)
 
 
 def _example(
-    spec: TensorInput, shape: CallShape, random: np.random.Generator, largest: float
+    spec: TensorInput, shape: CallShape, rows: _Rows, random: np.random.Generator, values: Values
 ) -> torch.Tensor:
     item = spec.layout[spec.items[0]]
     if spec.rows is RowRange.BATCH_BEGIN:
         return torch.from_numpy(np.full((1, 1), shape.offset, item.dtype))
-    rows, offset, capacity, integers = shape.rows, shape.offset, shape.capacity, 2
-    if spec.rows is RowRange.WHOLE:
-        rows, offset, capacity, integers = shape.whole_rows, 0, shape.whole_capacity, offset + rows
+    integers = shape.offset + shape.rows if spec.rows is RowRange.WHOLE else values.integers
     if item.kind is ItemKind.SCALAR:
-        scalar = _values(item, 1, random, largest, integers)
-        return torch.from_numpy(np.lib.stride_tricks.as_strided(scalar, (rows, 1), (0, item.itemsize)))
+        scalar = _values(item, 1, random, values, integers)
+        return torch.from_numpy(np.lib.stride_tricks.as_strided(scalar, (rows.count, 1), (0, item.itemsize)))
     sizes, planes = inner_planes(item, len(spec.items))
-    room = max(capacity, _ROOM) * len(spec.items) * item.planes
-    blob = _values(item, room, random, largest, integers)
-    plane_bytes = capacity * item.itemsize
-    strides = (item.itemsize, *(plane * plane_bytes for plane in planes))
-    return torch.from_numpy(np.lib.stride_tricks.as_strided(blob[offset:], (rows, *sizes), strides))
+    stride = spec.layout.place(rows.capacity).stride(item.name)
+    # More than the S of any dtype of the collection, which wrong code might use.
+    room = max(rows.capacity + spec.layout.alignment, _ROOM) * len(spec.items) * item.planes
+    blob = _values(item, room, random, values, integers)
+    strides = (item.itemsize, *(plane * stride * item.itemsize for plane in planes))
+    return torch.from_numpy(
+        np.lib.stride_tricks.as_strided(blob[rows.offset :], (rows.count, *sizes), strides)
+    )
 
 
 def _values(
-    item: Item, count: int, random: np.random.Generator, largest: float, integers: int
+    item: Item, count: int, random: np.random.Generator, values: Values, integers: int
 ) -> npt.NDArray[np.generic]:
-    if item.dtype.startswith("float"):
+    largest = values.largest
+    if item.floating and values.signed:
+        return np.clip(random.normal(0.0, largest / 2, count), -largest, largest).astype(item.dtype)
+    if item.floating:
         return np.geomspace(0.1, largest, 1 << 12)[random.integers(0, 1 << 12, count)].astype(item.dtype)
-    end = 2 if item.dtype in ("bool", "uint8", "int8") else integers
+    end = 2 if item.dtype == "bool" else min(integers, int(np.iinfo(item.dtype).max))
     return random.integers(0, end, count).astype(item.dtype)
 
 

@@ -64,7 +64,7 @@ def write_jit(
     ConfigError
         If there is no such mode.
     ModelError
-        If the model does not fit the signature.
+        If the model does not fit the signature, or has its inputs in another order.
     ExportError
         If the model cannot be traced or scripted, or the result differs from it.
     OutputError
@@ -72,7 +72,8 @@ def write_jit(
     """
     if mode not in MODES:
         raise ConfigError(f"key 'jit' of model {model_name} is {mode!r}: choose one of {', '.join(MODES)}")
-    eager = InPrecision(model, getattr(torch, dtype)).eval()
+    names = [spec.name for spec in signature.inputs]
+    eager = InPrecision(model, getattr(torch, dtype), names).eval()
     archive = jit_bytes(eager, signature, mode, model_name)
     with tracer_warnings_ignored():
         loaded = torch.jit.load(  # type: ignore[no-untyped-call]

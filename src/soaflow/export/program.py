@@ -54,13 +54,14 @@ def write_program(
     Raises
     ------
     ModelError
-        If the model does not fit the signature.
+        If the model does not fit the signature, or has its inputs in another order.
     ExportError
         If the model cannot be exported, or its program differs from it.
     OutputError
         If the files cannot be written.
     """
-    eager = InPrecision(model, getattr(torch, dtype)).eval()
+    names = [spec.name for spec in signature.inputs]
+    eager = InPrecision(model, getattr(torch, dtype), names).eval()
     program = export_program(eager, signature, model_name)
     archive = program_bytes(program)
     figures = check_against_eager(

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from soaflow.errors import ArtifactError
+from soaflow.models.packages import load_package
 from soaflow.models.precision import InPrecision
 from soaflow.passport import AOT, JIT, Passport, verify_artifact
 from soaflow.soa.contract import check_inputs
@@ -86,7 +87,14 @@ class AotBackend(Backend):
         return self.program(list(inputs))
 
 
-def eager(model: nn.Module, dtype: str, device: str = "cpu", *, weights_sha256: str = "") -> Backend:
+def eager(
+    model: nn.Module,
+    dtype: str,
+    device: str = "cpu",
+    *,
+    names: Sequence[str] | None = None,
+    weights_sha256: str = "",
+) -> Backend:
     """Return a Python module as a backend that computes in `dtype`.
 
     Parameters
@@ -97,10 +105,17 @@ def eager(model: nn.Module, dtype: str, device: str = "cpu", *, weights_sha256: 
         Such as `"float64"`.
     device
         `"cpu"` or `"cuda"`.
+    names
+        Of the inputs in the order of the call; see `soaflow.models.precision.forward_inputs`.
     weights_sha256
         Of the file that the weights were read from, if they were.
+
+    Raises
+    ------
+    ModelError
+        If the model does not take inputs of these names in this order.
     """
-    program = InPrecision(model, getattr(torch, dtype)).eval().to(device)
+    program = InPrecision(model, getattr(torch, dtype), names).eval().to(device)
     return Backend(program, source_sha256=weights_sha256)
 
 
@@ -149,13 +164,7 @@ def aot(path: Path | str, signature: Signature, device: str = "cpu") -> Backend:
         If the artifact is corrupt, is another than its passport's, or has another signature.
     """
     passport = _verified(path, signature, AOT)
-    try:
-        loader = torch._C._aoti.AOTIModelPackageLoader(
-            str(path), "model", True, 1, 0 if device == "cuda" else -1
-        )
-    except RuntimeError as error:
-        raise ArtifactError(f"{path} cannot be loaded as an AOTInductor package: export it again") from error
-    return AotBackend(loader.run, partial(check_inputs, signature), passport.sha256)
+    return AotBackend(load_package(path, device), partial(check_inputs, signature), passport.sha256)
 
 
 def _verified(path: Path | str, signature: Signature, kind: str) -> Passport:

@@ -95,6 +95,7 @@ def run_job(
     place = place or place_for(variant.device)
     header = read_header(events_path, EVENTS)
     check_layouts(header, signature)
+    events_bytes = Path(events_path).stat().st_size
     blobs = {name: map_blob(header, name) for name in signature.collections}
     rows = blobs[signature.sliced_collection].placement.rows
     cached = {name: process.page_cache_bytes(b.address, b.placement.blob_bytes) for name, b in blobs.items()}
@@ -109,13 +110,12 @@ def run_job(
     threads = max(threads, process.thread_count())
 
     placements = {PREDICTION_COLLECTION: signature.output_layout.place(rows)}
-    layouts = {name: blob.placement.layout.digest() for name, blob in blobs.items()}
     named = {
         **attributes,
         "variant": variant.name,
         "computing_dtype": variant.dtype,
-        "torch_version": torch.__version__,
-        **{f"{name}_layout_sha256": digest for name, digest in layouts.items()},
+        "torch_version": str(torch.__version__),
+        **{f"{name}_layout_sha256": blob.placement.layout.digest() for name, blob in blobs.items()},
     }
     with (
         _model_errors_naming(f"model {attributes.get('model', '')}, variant {variant.name}, {events_path}"),
@@ -135,9 +135,9 @@ def run_job(
             device=variant.device.value,
             dtype=variant.dtype,
             model_sha256=backend.source_sha256,
-            torch_version=torch.__version__,
+            torch_version=str(torch.__version__),
             cpu_model=process.cpu_model(),
-            events_bytes=Path(events_path).stat().st_size,
+            events_bytes=events_bytes,
             events_attributes=dict(header.attributes),
             output_layout_sha256=signature.output_layout.digest(),
             rows=rows,

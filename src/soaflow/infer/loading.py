@@ -48,7 +48,13 @@ def load_backend(
         assert weights is not None
         model = build_model(class_path, arguments, seed)
         read_weights(weights, model)
-        return backends.eager(model, variant.dtype, variant.device, weights_sha256=sha256_of_file(weights))
+        return backends.eager(
+            model,
+            variant.dtype,
+            variant.device,
+            names=[spec.name for spec in signature.inputs],
+            weights_sha256=sha256_of_file(weights),
+        )
     assert artifact is not None
     load = backends.jit if variant.backend is Backend.JIT else backends.aot
     return load(artifact, signature, variant.device)

@@ -80,7 +80,7 @@ def check_inputs(signature: Signature, inputs: Sequence[torch.Tensor]) -> None:
 
 
 def check_outputs(signature: Signature, rows: int, outputs: Sequence[torch.Tensor]) -> None:
-    """Check what a model returned; real dtypes are free, because they are cast when written.
+    """Check what a model returned; whether the items can hold real results is checked when they are written.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ validation. Training and report both ask here, so they agree row by row.
 >>> split_rows(rows=20, fraction=0.2)
 Split(training=((0, 4), (5, 9), (10, 14), (15, 19)), validation=((4, 5), (9, 10), (14, 15), (19, 20)))
 >>> event = np.array([0, 0, 0, 2, 3, 3, 4, 5, 5])
->>> split_rows(rows=9, fraction=0.4, event=event)
+>>> split_rows(rows=9, fraction=0.5, event=event)
 Split(training=((0, 3), (4, 7)), validation=((3, 4), (7, 9)))
 """
 

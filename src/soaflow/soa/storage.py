@@ -27,7 +27,7 @@ import numpy.typing as npt
 from soaflow.files import replacing
 from soaflow.soa.arrangement import EVENTS, PREDICTIONS, SCHEMA_VERSION, Attribute, make_file, reserve
 from soaflow.soa.header import FileHeader, StoredCollection, read_header
-from soaflow.soa.layout import Item, ItemKind, Placement
+from soaflow.soa.layout import ItemKind, Placement
 from soaflow.soa.mapping import MappedBlob, map_blob
 
 __all__ = [
@@ -82,7 +82,7 @@ class CollectionWriter:
         """
         placement = self._placements[collection]
         item = placement.layout[name]
-        array = _cast(np.asarray(values), item)
+        array = np.asarray(values)
         scalar = item.kind is ItemKind.SCALAR
         if scalar:
             fits = array.shape == () and start == 0
@@ -94,6 +94,7 @@ class CollectionWriter:
                 f"values of shape {array.shape} from row {start} do not fit {item.kind} item "
                 f"'{collection}/{name}' of {placement.rows} rows of shape {item.shape}"
             )
+        array = _cast(array, f"{collection}/{name}", item.dtype)
         dataset = self._file[collection][name]
         if scalar:
             dataset[()] = array
@@ -101,16 +102,16 @@ class CollectionWriter:
             dataset[..., start : start + len(array)] = array.T
 
 
-def _cast(array: npt.NDArray[Any], item: Item) -> npt.NDArray[Any]:
+def _cast(array: npt.NDArray[Any], name: str, to: str) -> npt.NDArray[Any]:
     """Cast to an item's dtype what that dtype can hold: NumPy would wrap an integer and cut a fraction."""
-    dtype = np.dtype(item.dtype)
+    dtype = np.dtype(to)
     if array.size and dtype.kind in "iub" and not np.can_cast(array.dtype, dtype):
         if array.dtype.kind not in "iub":
-            raise ValueError(f"{array.dtype.name} values do not fit item '{item.name}' of {dtype.name}")
+            raise ValueError(f"{array.dtype.name} values do not fit item '{name}' of {to}")
         lowest, highest = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
         for value in (int(array.min()), int(array.max())):
             if not lowest <= value <= highest:
-                raise ValueError(f"the value {value} does not fit item '{item.name}' of {dtype.name}")
+                raise ValueError(f"the value {value} does not fit item '{name}' of {to}")
     return array.astype(dtype, copy=False)
 
 

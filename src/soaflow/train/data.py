@@ -8,7 +8,7 @@ is the order of the batches. The validation rows of `soaflow.soa.split` are neve
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import torch
 from soaflow.errors import TrainingError
 from soaflow.soa.layout import Item
 from soaflow.soa.signature import RowRange, Signature, TensorInput
-from soaflow.soa.split import Split, split_collection
+from soaflow.soa.split import RowRanges, Split, split_collection
 from soaflow.soa.storage import EVENTS, FileHeader, MappedBlob, map_blob, read_header
 from soaflow.soa.tensors import blob_tensor, view
 from soaflow.soa.views import plan_view
@@ -165,34 +165,32 @@ def one_sided_targets(files: Sequence[TrainingFile], targets: Sequence[Target]) 
     for index, target in enumerate(targets):
         if target.loss is Loss.SQUARED_ERROR:
             continue
-        sides = {
-            side: _extremes(
-                (
-                    file.targets[index][begin:end]
-                    for file in files
-                    for begin, end in getattr(file.split, side)
-                ),
-                target.equals,
-            )
-            for side in ("training", "validation")
-        }
-        several = len(set().union(*sides.values())) > 1
-        sentences += [
-            f"the {side} rows have one class only of item '{target.collection}/{target.item}', and all rows "
-            f"have several: change validation_fraction or mix the files"
-            for side, extremes in sides.items()
-            if several and len(extremes) == 1
-        ]
+        training = _extremes(files, index, target.equals, lambda split: split.training)
+        validation = _extremes(files, index, target.equals, lambda split: split.validation)
+        if len(training | validation) > 1:
+            sentences += [
+                f"the {side} rows have one class only of item '{target.collection}/{target.item}', and the "
+                "others have another: change validation_fraction, or mix the classes in the files"
+                for side, extremes in (("training", training), ("validation", validation))
+                if len(extremes) == 1
+            ]
     return sentences
 
 
-def _extremes(parts: Iterable[torch.Tensor], equals: float | None) -> set[float]:
-    """Return the smallest and the largest value, or those of being equal to a value."""
+def _extremes(
+    files: Sequence[TrainingFile],
+    target: int,
+    equals: float | None,
+    side: Callable[[Split], RowRanges],
+) -> set[float]:
+    """Return the smallest and the largest truth of one side; of being equal to a value, if one is given."""
     found: set[float] = set()
-    for part in parts:
-        values = part if equals is None else part == equals
-        found |= {float(values.min()), float(values.max())}
-    return {min(found), max(found)} if found else found
+    for file in files:
+        for begin, end in side(file.split):
+            values = file.targets[target][begin:end]
+            truth = values if equals is None else values == equals
+            found |= {float(truth.min()), float(truth.max())}
+    return found
 
 
 def _batch_input(tensor: torch.Tensor, rows: RowRange, begin: int, end: int) -> torch.Tensor:
