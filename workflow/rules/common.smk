@@ -10,7 +10,7 @@ from soaflow.config import Config
 from soaflow.errors import DeviceError, SoaflowError
 from soaflow.export.targets import TARGETS
 from soaflow.infer.devices import require_device
-from soaflow.infer.variants import COMPUTING_DTYPES
+from soaflow.infer.variants import COMPUTING_DTYPES, REFERENCE
 from soaflow.provenance import class_module, code_digest
 
 
@@ -135,7 +135,7 @@ def jit_mode(wildcards):
     return model_of(wildcards).jit
 
 
-CPU_VARIANTS = ["reference"] + [
+CPU_VARIANTS = [REFERENCE.name] + [
     name for name, variant in settings.variants.items() if variant.device == "cpu"
 ]
 GPU_VARIANTS = [name for name in settings.variants if name not in CPU_VARIANTS]

@@ -1,4 +1,4 @@
-"""Truth and prediction of the rows that training never saw.
+"""Truth and prediction of the validation rows, on which no step of the training was taken.
 
 The invariant: these are the validation rows of `soaflow.soa.split`, which training asks too, so no
 figure is of rows that the weights were fitted to.
