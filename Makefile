@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check benchmark clean
+.PHONY: help install run test check portability profiles benchmark clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,13 @@ check: install  ## Format, lint and types alone
 	$(BIN)/snakefmt --check Snakefile workflow
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
 	$(BIN)/codespell
+
+portability: install  ## Artifacts on emulated CPUs of their levels; MODELS="A B" for some models
+	@command -v qemu-x86_64 >/dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends qemu-user; } || { echo "soaflow: error: there is no qemu-x86_64: install your system's qemu-user" >&2; exit 2; }
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) $(if $(MODELS),$(MODELS:%=results/portability/%.passed.txt),portability)
+
+profiles: install  ## The fastest build profile of each model for each batch size, on this machine
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) profiles
 
 benchmark: install  ## Measure generation, mapping and a job's cost; EVENTS=10000000 for 10^8 rows
 	SOAFLOW_BENCHMARK_EVENTS=$(EVENTS) PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-sort=name

@@ -18,6 +18,8 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/export.smk"
 include: "workflow/rules/infer.smk"
 include: "workflow/rules/compare.smk"
+include: "workflow/rules/portability.smk"
+include: "workflow/rules/profiles.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -31,5 +33,6 @@ rule all:
         physics_plots(),
         difference_plots(),
         performance_plots(),
+        profile_plots(),
     message:
         "All verdicts passed and all figures are drawn"

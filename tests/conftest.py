@@ -9,6 +9,14 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_build_cache() -> Iterator[None]:
+    """Keep the user's build cache out of every test, and out of every process that a test starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOAFLOW_CACHE", "off")
+        yield
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Callable[[int], AbstractContextManager[Path]]:
     """Mount a disk of so many kilobytes; skipped where the user may not mount.

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,20 +15,24 @@ import torch
 
 from soaflow.cli import main
 from soaflow.cli.compare import BY_DTYPE, EXACT
+from soaflow.cpu import Cpu, this_cpu
 from soaflow.errors import SoaflowError
 from soaflow.export.jit import write_jit
-from soaflow.files import sha256_of_file
-from soaflow.passport import read_passport, write_passport
+from soaflow.export.program import write_program
+from soaflow.files import json_text, sha256_of_file
+from soaflow.passport import passport_path, read_passport, write_passport
+from soaflow.soa.contract import caller_obligations
 from soaflow.soa.layout import Item, ItemKind, Layout
 from soaflow.soa.signature import Signature, TensorInput, TensorOutput
 from soaflow.soa.storage import EVENTS, PREDICTIONS, map_blob, read_header, writing
 
-VERBS = ["layout", "inspect", "repack", "infer", "compare", "judge"]
+VERBS = ["layout", "inspect", "repack", "infer", "verify", "rebuild", "pack", "compare", "judge"]
 ITEMS = """
 - {name: pt, dtype: float32, unit: GeV}
 - {name: image, dtype: float32, kind: eigen, shape: [9, 9]}
 - {name: scale, dtype: float64, kind: scalar}
 """
+ORIGIN = {"class_path": "torch.nn.Linear", "seed": 7}
 PARTICLES = Layout.of(*(Item(name, "float32") for name in ("pt", "eta", "phi")))
 
 
@@ -100,11 +105,13 @@ def test_every_verb_is_in_the_help(capsys):
     assert all(re.search(rf"^    {verb} ", text, re.MULTILINE) for verb in VERBS)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["infer", "--help"], ["no_such_verb"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["infer", "--help"], ["rebuild", "--help"], ["no_such_verb"]]
+)
 def test_help_imports_neither_numpy_nor_torch(arguments):
     imported = imported_by(*arguments)
     assert "soaflow.cli.parser" in imported
-    assert not imported & {"numpy", "torch", "h5py", "yaml", "soaflow.soa.layout"}
+    assert not imported & {"numpy", "torch", "h5py", "yaml", "jsonschema", "zipfile", "soaflow.soa.layout"}
 
 
 def test_a_verb_imports_only_what_it_needs(items, events):
@@ -129,6 +136,10 @@ def test_a_verb_imports_only_what_it_needs(items, events):
         ["inspect"],
         ["repack", "one.h5"],
         ["infer", "a.pt", "b.h5", "c.h5", "--device", "tpu"],
+        ["verify"],
+        ["rebuild", "a.pt2"],
+        ["rebuild", "a.pt2", "--target", "native", "--profile", "fastest"],
+        ["pack", "a.pt2"],
         ["compare", "a.h5", "b.h5", "--absolute", "small"],
     ],
 )
@@ -229,9 +240,15 @@ def test_inspect_knows_a_predictions_file_by_its_content(tmp_path, capsys):
         ("a.json", b"{}", "a.json is JSON but neither a proof, a verdict nor a passport"),
         ("a.json", b"[1]", "a.json is JSON but neither a proof, a verdict nor a passport"),
         ("a.json", b"{", "a.json cannot be read as JSON"),
-        ("a.json", b'{"proof_version": 2}', "a.json: the proof is damaged"),
+        ("a.json", b'{"proof_version": 3}', "a.json: the proof is damaged"),
+        (
+            "a.json",
+            b'{"proof_version": 2}',
+            "a.json: the proof has version 2, and this soaflow reads version 3",
+        ),
         ("a.json", b'{"histogram_edges": 1}', "a.json is not a verdict"),
-        ("a.json", b'{"contract": 1}', "a.json has schema version None"),
+        ("a.json", b'{"schema_version": 1}', "a.json has schema version 1, and this soaflow reads version 2"),
+        ("a.json", b'{"schema_version": 2}', "a.json has been changed since it was written"),
         (None, b"", "cannot be read: Is a directory"),
     ],
 )
@@ -400,20 +417,288 @@ def test_what_cannot_be_compared_is_bad_use_and_not_a_failed_verdict(tmp_path, e
     assert main(["inspect", str(one)]) == 0
 
 
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory) -> Path:
-    """A TorchScript artifact of `2 * pt + 3 * eta + 5 * phi`, with its passport."""
+SIGNATURE = Signature(
+    (TensorInput("particles", "particles", PARTICLES, PARTICLES.names),),
+    (TensorOutput("energy", ("energy",)),),
+    Layout.of(Item("energy", "float32", unit="GeV")),
+)
+
+
+def linear() -> torch.nn.Module:
+    """Return a model of `2 * pt + 3 * eta + 5 * phi`."""
     model = torch.nn.Linear(3, 1, bias=False)
     with torch.no_grad():
         model.weight.copy_(torch.tensor([[2.0, 3.0, 5.0]]))
-    signature = Signature(
-        (TensorInput("particles", "particles", PARTICLES, PARTICLES.names),),
-        (TensorOutput("energy", ("energy",)),),
-        Layout.of(Item("energy", "float32", unit="GeV")),
-    )
+    return model
+
+
+@pytest.fixture(scope="session")
+def artifact(tmp_path_factory) -> Path:
+    """A TorchScript artifact, with its passport."""
     path = tmp_path_factory.mktemp("artifacts") / "Linear.float32.pt"
-    write_jit(model, signature, path, model_name="Linear", dtype="float32", origin={"weights": "by hand"})
+    write_jit(linear(), SIGNATURE, path, model_name="Linear", dtype="float32", origin=ORIGIN)
     return path
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory) -> Path:
+    """A program, with its passport."""
+    path = tmp_path_factory.mktemp("programs") / "Linear.float32.pt2"
+    write_program(linear(), SIGNATURE, path, model_name="Linear", dtype="float32", origin=ORIGIN)
+    return path
+
+
+def copied(file: Path, folder: Path) -> Path:
+    """Copy an artifact with its passport, so that a test may change it."""
+    for path in (file, passport_path(file)):
+        shutil.copy(path, folder)
+    return folder / file.name
+
+
+def made_with_another_torch(path: Path) -> Path:
+    """Give an artifact a whole passport that names another torch."""
+    passport = read_passport(path)
+    builds = {
+        name: dataclasses.replace(build, toolchain={**build.toolchain, "torch": "1.13.1"})
+        for name, build in passport.builds.items()
+    }
+    write_passport(path, dataclasses.replace(passport, builds=builds))
+    return path
+
+
+@pytest.fixture(scope="session")
+def workbench(program, tmp_path_factory) -> dict[str, Path]:
+    """What a user makes of a program that came without its passport: two artifacts, and one of both."""
+    if this_cpu().level < 3:
+        pytest.skip(f"this CPU, {this_cpu().describe()}, lacks instructions of x86-64-v3")
+    folder = tmp_path_factory.mktemp("workbench")
+    alone = Path(shutil.copy(program, folder))
+    made, environment = {"program": alone}, {**os.environ, "SOAFLOW_CACHE": str(folder / "cache")}
+    for target in ("x86-64-v2", "x86-64-v3"):
+        path = folder / f"Linear.float32.{target}.balanced.pt2"
+        run = soaflow("rebuild", alone.name, "--target", target, cwd=folder, env=environment)
+        assert (run.returncode, run.stderr) == (0, "")
+        size = path.stat().st_size
+        said = rf"{path.name}: {size} bytes for {target}, compiled and checked in \d+\.\d s\n"
+        assert re.fullmatch(said, run.stdout), run.stdout
+        made[target] = path
+    made["fat"] = folder / "fat.pt2"
+    run = soaflow("pack", made["fat"], made["x86-64-v3"], made["x86-64-v2"])
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout == f"{made['fat']}: {made['fat'].stat().st_size} bytes for x86-64-v2, x86-64-v3\n"
+    return made
+
+
+@pytest.mark.compile
+def test_rebuild_of_the_same_is_from_the_cache_and_has_the_same_bytes(workbench, tmp_path):
+    environment = {**os.environ, "SOAFLOW_CACHE": str(workbench["program"].parent / "cache")}
+    out = tmp_path / "out" / "again.pt2"
+    run = soaflow("rebuild", workbench["program"], "--target", "x86-64-v3", "--output", out, env=environment)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert " for x86-64-v3, from the cache and checked in " in run.stdout
+    assert sha256_of_file(out) == sha256_of_file(workbench["x86-64-v3"])
+    assert read_passport(out).digest() == read_passport(workbench["x86-64-v3"]).digest()
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize(("kind", "ran"), [("x86-64-v2", "x86-64-v2"), ("fat", "x86-64-v3")])
+def test_infer_runs_what_rebuild_and_pack_made(workbench, events, tmp_path, kind, ran):
+    out = tmp_path / "predictions.h5"
+    run = soaflow("infer", workbench[kind], events, out)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.endswith(", 0 bytes copied on the way in, 1 thread\n")
+    found = map_blob(read_header(out, PREDICTIONS), "predictions").array("energy")
+    expected = sum(f * (np.arange(150) + 1000.0 * i) for i, f in enumerate([2, 3, 5]))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    verified = soaflow("verify", workbench[kind])
+    assert ran in next(line for line in verified.stdout.splitlines() if " cpu " in line)
+
+
+@pytest.mark.compile
+def test_a_compiled_artifact_runs_where_it_was_compiled_for(workbench, events, tmp_path):
+    run = soaflow("infer", workbench["fat"], events, tmp_path / "p.h5", "--device", "cuda")
+    assert run.returncode == 2
+    assert run.stderr == f"soaflow: error: {workbench['fat']} is compiled for cpu: leave out --device cuda\n"
+
+
+def checks(printed: str) -> dict[str, str]:
+    """Return what each line of verify says: whether it fits, by check."""
+    lines = [re.fullmatch(r"(fits|DOES NOT FIT) +(\w+) +(\S.*)", line) for line in printed.splitlines()]
+    assert all(lines), printed
+    return {line[2]: line[1] for line in lines if line}
+
+
+ALWAYS = ("passport", "sha256", "archive", "contract", "torch")
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("jit", ()),
+        ("program", ()),
+        pytest.param("x86-64-v3", ("cpu", "c_library"), marks=pytest.mark.compile),
+        pytest.param("fat", ("cpu", "c_library"), marks=pytest.mark.compile),
+    ],
+)
+def test_verify_and_inspect_tell_every_kind_of_file(request, kind, more, capsys, artifact):
+    path = artifact
+    if kind == "program":
+        path = request.getfixturevalue("program")
+    elif kind != "jit":
+        path = request.getfixturevalue("workbench")[kind]
+    assert main(["verify", str(path)]) == 0
+    assert checks(capsys.readouterr().out) == dict.fromkeys((*ALWAYS, *more), "fits")
+    assert main(["verify", str(path), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {entry["name"] for entry in printed} == {*ALWAYS, *more}
+    assert all(entry["fits"] and entry["sentence"] for entry in printed)
+    for name in (path, passport_path(path)):
+        assert main(["inspect", str(name)]) == 0
+        text = capsys.readouterr().out
+        assert re.search(r"^  model +Linear$", text, re.MULTILINE)
+        assert re.search(r"^energy +float32 +\[B, 1\]$", text, re.MULTILINE)
+        description = read_passport(path).description
+        assert all(f"  {sentence}\n" in text for sentence in caller_obligations(description.contract))
+        targets = description.targets
+        assert re.findall("^build for (.*)$", text, re.MULTILINE) == list(targets or [kind])
+        assert re.search(r"^ +capacity +offset +rows", text, re.MULTILINE)
+        assert ("vector_registers" in text) == bool(targets)
+        assert not re.search(r"[{}]|\[\]|^ +machine_code\n[^ ]", text, re.MULTILINE)
+        assert main(["inspect", str(name), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["sha256"] == sha256_of_file(path)
+
+
+def test_verify_exits_with_1_and_names_what_does_not_fit(artifact, tmp_path, capsys):
+    def broken(change) -> tuple[int, dict[str, str], str]:
+        path = copied(artifact, tmp_path)
+        change(path)
+        code = main(["verify", str(path)])
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        return code, checks(printed.out), printed.out
+
+    def flipped(path: Path) -> None:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+
+    code, found, text = broken(flipped)
+    assert (code, found["sha256"], found["passport"]) == (1, "DOES NOT FIT", "fits")
+    assert "is corrupt or is not the file its passport describes" in text
+    code, found, text = broken(made_with_another_torch)
+    assert (code, found.pop("torch"), set(found.values())) == (1, "DOES NOT FIT", {"fits"})
+    assert "was made with torch 1.13.1, and torch " in text
+    for change, sentence in [
+        (lambda path: passport_path(path).unlink(), "has no passport Linear.float32.pt.json beside it"),
+        (lambda path: passport_path(path).write_text("{"), "is not JSON"),
+        (lambda path: passport_path(path).write_text("[]"), "is not a passport"),
+        (
+            lambda path: passport_path(path).write_text(
+                passport_path(path).read_text().replace('"Linear"', '"Nonlinear"')
+            ),
+            "has been changed since it was written",
+        ),
+    ]:
+        code, found, text = broken(change)
+        assert (code, found) == (1, {"passport": "DOES NOT FIT"})
+        assert sentence in text
+
+
+@pytest.mark.compile
+def test_verify_names_the_cpu_that_lacks_instructions(workbench, capsys, monkeypatch):
+    old = Cpu("An old CPU", "x86_64", 2, frozenset())
+    monkeypatch.setattr("soaflow.verification.this_cpu", lambda: old)
+    assert main(["verify", str(workbench["x86-64-v3"])]) == 1
+    text = capsys.readouterr().out
+    assert checks(text)["cpu"] == "DOES NOT FIT"
+    assert "avx2, " in text
+    assert "An old CPU (x86-64-v2), lacks: build it for a lower target" in text
+    assert main(["verify", str(workbench["fat"])]) == 0
+    assert "of its targets this CPU, An old CPU (x86-64-v2), runs x86-64-v2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["jit", pytest.param("fat", marks=pytest.mark.compile)])
+def test_verify_inspect_and_infer_import_only_what_they_need(request, kind, artifact, events, tmp_path):
+    path = artifact if kind == "jit" else request.getfixturevalue("workbench")[kind]
+    compiler = {"torch._inductor", "soaflow.export", "matplotlib", "uproot", "yaml"}
+    for verb in ("verify", "inspect"):
+        assert not imported_by(verb, path) & ({"torch"} | compiler)
+    assert "jsonschema" in imported_by("verify", path)
+    imported = imported_by("infer", path, events, tmp_path / "p.h5")
+    assert (tmp_path / "p.h5").exists()
+    assert not imported & ({"jsonschema"} | compiler)
+
+
+def test_what_does_not_fit_runs_if_it_is_accepted_by_name(artifact, events, tmp_path):
+    path, out = made_with_another_torch(copied(artifact, tmp_path)), tmp_path / "out.h5"
+    for options in ([], ["--accept", "cpu"]):
+        run = soaflow("infer", path, events, out, *options)
+        assert (run.returncode, run.stdout) == (2, "")
+        assert re.fullmatch(
+            rf"soaflow: error: {path} was made with torch 1\.13\.1, and torch \S+ is installed: rebuild it "
+            r"from its program, or accept 'torch' by name\n",
+            run.stderr,
+        )
+        assert not out.exists()
+    run = soaflow("infer", path, events, out, "--accept", "cpu", "--accept", "torch")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert out.exists()
+
+
+def test_verify_rebuild_and_pack_refuse_in_a_sentence(
+    artifact, program, events, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    corrupt = copied(program, tmp_path)
+    corrupt.write_bytes(corrupt.read_bytes()[:-1])
+    out = ["--output", tmp_path / "out.pt2"]
+    for arguments, sentence in [
+        (["verify", "missing.pt2"], "missing.pt2 is not there: export it first"),
+        (["verify", "."], ". is not there"),
+        (["rebuild", "missing.pt2", "--target", "native"], "missing.pt2 cannot be read: No such file"),
+        (["rebuild", ".", "--target", "native"], ". is not a file"),
+        (
+            ["rebuild", program, "--target", "x86-64-v9"],
+            "there is no target 'x86-64-v9': choose one of native, ",
+        ),
+        (["rebuild", program, "--target", "cuda"], "there is no target 'cuda': choose one of native, "),
+        (["rebuild", program, "--target", "cuda-sm_10"], "target cuda-sm_10 needs a GPU of sm_10"),
+        (["rebuild", artifact, "--target", "native", *out], f"{artifact} is of kind jit: compile a program"),
+        (["rebuild", events, "--target", "native", *out], "events.h5 is not a zip archive"),
+        (["rebuild", corrupt, "--target", "native", *out], "Linear.float32.pt2 does not end with"),
+        (["rebuild", program, "--target", "native", "--output", program], "Linear.float32.pt2 would replace"),
+        (["pack", *out[1:], "missing.pt2"], "missing.pt2 is not there"),
+        (["pack", *out[1:], artifact], f"{artifact} is for jit"),
+        (["pack", *out[1:], program], f"{program} is for program"),
+        (["pack", *out[1:], events], "events.h5 has no passport"),
+        (["pack", artifact, artifact], "Linear.float32.pt would replace"),
+    ]:
+        run = soaflow(*arguments)
+        assert (run.returncode, run.stdout) == (2, ""), (arguments, run.stdout, run.stderr)
+        assert sentence in run.stderr
+        assert re.fullmatch(r"soaflow: error: [^\n]+\n", run.stderr)
+    assert not (tmp_path / "out.pt2").exists()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_refused_rebuild_loads_no_torch(program):
+    assert "torch" not in imported_by("rebuild", "missing.pt2", "--target", "native")
+    assert "torch" not in imported_by("rebuild", program, "--target", "x86-64-v9")
+
+
+def test_inspect_refuses_a_passport_that_its_schema_does_not_know(artifact, tmp_path, capsys):
+    """Whoever writes one by hand may give it a fitting digest."""
+    path = copied(artifact, tmp_path)
+    passport = read_passport(path)
+    contract = {**passport.description.contract, "inputs": [{}]}
+    spoilt = dataclasses.replace(
+        passport, description=dataclasses.replace(passport.description, contract=contract)
+    )
+    passport_path(path).write_text(json_text(spoilt.to_mapping()))
+    assert main(["inspect", f"{path}.json"]) == 2
+    assert re.search(r"pt\.json: key 'description\.contract\.inputs\S*' ", capsys.readouterr().err)
+    assert main(["inspect", str(path)]) == 2
+    assert "says something else of itself than its passport does" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("batch_size", [0, 64])
@@ -453,7 +738,10 @@ def test_infer_refuses_in_a_sentence_and_leaves_nothing(artifact, events, tmp_pa
     corrupt.with_name("corrupt.pt.json").write_bytes(artifact.with_name(f"{artifact.name}.json").read_bytes())
     damaged = tmp_path / "damaged.pt"
     damaged.write_bytes(artifact.read_bytes())
-    write_passport(damaged, dataclasses.replace(read_passport(artifact), signature={}))
+    passport = read_passport(artifact)
+    signature = {**passport.description.signature, "inputs": []}
+    description = dataclasses.replace(passport.description, signature=signature)
+    write_passport(damaged, dataclasses.replace(passport, description=description))
     before = sha256_of_file(events), sha256_of_file(artifact)
     other = tmp_path / "other.h5"
     with writing(other, EVENTS, {"particles": Layout(PARTICLES.items[:2]).place(3)}, {}):
@@ -467,10 +755,13 @@ def test_infer_refuses_in_a_sentence_and_leaves_nothing(artifact, events, tmp_pa
         ((artifact, events, events / "out.h5"), "cannot be written"),
         ((artifact, events, events), "events.h5 would replace"),
         ((artifact, events, artifact), "Linear.float32.pt would replace"),
+        ((damaged, events, out), f"{damaged} says something else of itself than its passport does"),
         (
-            (damaged, events, out),
-            f"the signature in {damaged}.json is damaged (it has no key 'inputs')",
+            (artifact, events, out, "--accept", "sha256"),
+            "'sha256' cannot be accepted: choose of cpu, torch, c_",
         ),
+        ((tmp_path, events, out), f"{tmp_path} is not there"),
+        ((".", events, out), ". is not there"),
     ]:
         run = soaflow("infer", *arguments)
         assert (run.returncode, run.stdout) == (2, ""), run.stderr
@@ -509,7 +800,7 @@ def test_inspect_tells_an_artifact_from_its_passport_and_loads_no_code(artifact,
     assert re.search(r"^particles +particles +float32 +\[B, 3\] +\[1, S\]$", text, re.MULTILINE)
     assert "torch" not in imported_by("inspect", artifact)
     assert main(["inspect", f"{artifact}.json", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["origin"] == {"weights": "by hand"}
+    assert json.loads(capsys.readouterr().out)["description"]["origin"] == ORIGIN
     (tmp_path / "a.pt").write_bytes(artifact.read_bytes() + b"x")
     (tmp_path / "a.pt.json").write_bytes(Path(f"{artifact}.json").read_bytes())
     assert main(["inspect", str(tmp_path / "a.pt")]) == 2

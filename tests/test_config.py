@@ -38,6 +38,8 @@ def test_ready_configurations_are_sound(path):
 
 
 def test_runs_cover_every_shard_model_and_variant(mapping):
+    for entry in mapping["models"].values():
+        entry.pop("variants", None)
     config = Config.from_mapping(mapping, SCHEMA)
     runs = list(config.runs())
     assert len(set(runs)) == len(runs) == (5 * 2 + 1) * len(mapping["variants"])
@@ -50,8 +52,58 @@ def test_a_model_may_name_its_variants_and_tolerances(mapping):
     }
     config = Config.from_mapping(mapping, SCHEMA)
     assert {run.variant for run in config.runs() if run.model == "SimpleNet"} == {"jit"}
-    assert config.item_tolerances("SimpleNet", "jit")["reco_pt"].absolute == 1.0
-    assert config.item_tolerances("MultiHeadNet", "jit")["regression_head"].absolute == 1e-5
+    assert config.item_tolerances("SimpleNet", "float32")["reco_pt"].absolute == 1.0
+    assert config.item_tolerances("MultiHeadNet", "float32")["regression_head"].absolute == 1e-5
+
+
+def test_the_tolerance_is_that_of_the_dtype(mapping):
+    mapping["tolerances"]["float16"] = {"absolute": 0.01, "relative": 0.02}
+    mapping["variants"]["half"] = {"backend": "eager", "dtype": "float16"}
+    config = Config.from_mapping(mapping, SCHEMA)
+    assert config.item_tolerances("MultiHeadNet", "float16")["classification_head"].relative == 0.02
+    assert set(config.item_tolerances("MultiHeadNet", "float16")) == {
+        "regression_head",
+        "classification_head",
+    }
+    assert config.item_tolerances("MultiHeadNet", "float32")["classification_head"].relative != 0.02
+
+
+def test_artifacts_are_built_for_this_machine_unless_targets_are_given(mapping):
+    del mapping["targets"]
+    del mapping["variants"]["aot_fat"]
+    for entry in mapping["models"].values():
+        entry.pop("variants", None)
+    assert Config.from_mapping(mapping, SCHEMA).targets == ("native",)
+
+
+def test_targets_and_profiles_of_variants(mapping):
+    mapping["targets"] = ["x86-64-v3", "native", "cuda-sm_90"]
+    mapping["variants"] |= {
+        "v3": {"backend": "aot", "target": "x86-64-v3", "profile": "throughput"},
+        "gpu": {"backend": "aot", "target": "cuda-sm_90", "device": "cuda"},
+        "any": {"backend": "aot", "target": "fat"},
+    }
+    config = Config.from_mapping(mapping, SCHEMA)
+    assert config.targets == ("x86-64-v3", "native", "cuda-sm_90")
+    assert (config.variant("v3").target, config.variant("v3").profile) == ("x86-64-v3", "throughput")
+    assert (config.variant("aot").target, config.variant("aot").profile) == ("native", "balanced")
+    assert config.variant("any").target == "fat"
+
+
+def test_a_fat_artifact_needs_a_level_among_the_targets(mapping):
+    mapping["targets"] = ["native"]
+    mapping["variants"]["any"] = {"backend": "aot", "target": "fat"}
+    with pytest.raises(ConfigError, match=r"\.target' is 'fat', and 'targets' has no level of x86-64 to put"):
+        Config.from_mapping(mapping, SCHEMA)
+
+
+def test_only_aot_variants_need_a_target(mapping):
+    mapping["targets"] = ["x86-64-v3"]
+    mapping["variants"] = {"jit": {"backend": "jit"}, "eager": {"backend": "eager"}}
+    for entry in mapping["models"].values():
+        entry.pop("variants", None)
+        entry.pop("measure_profiles", None)
+    assert set(Config.from_mapping(mapping, SCHEMA).variants) == {"jit", "eager"}
 
 
 MISTAKES = [
@@ -90,6 +142,20 @@ MISTAKES = [
     ("variants.jit.backend", "onnx", r"variants.jit.backend.*eager, jit, aot"),
     ("variants.reference", {"backend": "jit"}, r"variants"),
     ("variants.half", {"backend": "eager", "dtype": "float8"}, r"variants.half.dtype"),
+    ("targets", [], r"key 'targets'"),
+    ("targets", ["native", "native"], r"key 'targets'"),
+    ("targets", ["native", "avx2"], r"key 'targets': there is no target 'avx2'"),
+    ("targets", ["native", "fat"], r"key 'targets': there is no target 'fat'"),
+    (
+        "targets",
+        ["x86-64-v3"],
+        r"variants.aot.target' is 'native', which is not among 'targets' .x86-64-v3.: add",
+    ),
+    ("variants.aot.target", "x86-64-v4", r"variants.aot.target' is 'x86-64-v4', which is not among"),
+    ("variants.aot.target", "avx2", r"variants.aot': there is no target 'avx2'"),
+    ("variants.aot.profile", "fast", r"variants.aot.profile' is 'fast': choose one of latency"),
+    ("variants.jit.profile", "latency", r"variants.jit' has key 'profile'"),
+    ("variants.aot.device", "cuda", r"variants.aot': .*compiled for cpu, on device cuda"),
     ("tolerances.float32", None, r"tolerance.*float32"),
     ("tolerances.float32.absolute", -1.0, r"tolerances.float32.absolute"),
 ]

@@ -12,11 +12,12 @@ from typing import Any, Self
 from soaflow.compare.tolerances import Tolerance, Tolerances
 from soaflow.errors import ConfigError, SoaflowError
 from soaflow.events.datasets import Dataset, dataset_from_mapping
-from soaflow.infer.variants import REFERENCE, Variant
+from soaflow.infer.variants import REFERENCE, Backend, Variant
 from soaflow.schema import schema_error
 from soaflow.seeds import derived_seed
 from soaflow.soa.layout import DEFAULT_ALIGNMENT, Layout
 from soaflow.soa.signature import Signature
+from soaflow.targets import FAT, NATIVE, find_target, levels_of
 from soaflow.train.settings import TrainingSettings
 
 
@@ -46,6 +47,10 @@ class Model:
         Name of the dataset to train on; None for a model that is not trained.
     weights
         Path of a state dict to use instead of training, or None.
+    store_outputs
+        Whether AOT artifacts store their outputs in the caller's memory, if they are floating.
+    measure_profiles
+        Whether the report shows which build profile is the fastest.
     """
 
     name: str
@@ -58,6 +63,8 @@ class Model:
     training: TrainingSettings | None
     training_dataset: str | None
     weights: str | None
+    store_outputs: bool
+    measure_profiles: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,8 @@ class Config:
         From which every random stream is derived.
     alignment
         Of all layouts, in bytes.
+    targets
+        Names of what AOT artifacts are built for.
     datasets, models, variants
         By name; the variants without the reference.
     tolerances
@@ -88,6 +97,7 @@ class Config:
 
     seed: int
     alignment: int
+    targets: tuple[str, ...]
     datasets: dict[str, Dataset]
     models: dict[str, Model]
     variants: dict[str, Variant]
@@ -123,10 +133,15 @@ class Config:
             )
             for name, entry in mapping["datasets"].items()
         }
+        targets = tuple(mapping.get("targets", [NATIVE]))
+        for target in targets:
+            _named("targets", find_target, target)
         variants = {
             name: _named(f"variants.{name}", Variant.from_mapping, name, entry)
             for name, entry in mapping["variants"].items()
         }
+        for variant in variants.values():
+            _check_target(variant, targets)
         layouts = {name: dataset.layouts() for name, dataset in datasets.items()}
         models = {
             name: _model(name, entry, layouts, tuple(variants), alignment)
@@ -136,15 +151,14 @@ class Config:
             name: _tolerances(models[name], mapping["tolerances"], entry.get("tolerances", {}), variants)
             for name, entry in mapping["models"].items()
         }
-        return cls(seed, alignment, datasets, models, variants, tolerances)
+        return cls(seed, alignment, targets, datasets, models, variants, tolerances)
 
     def variant(self, name: str) -> Variant:
         """Return a variant by name, the reference included."""
         return REFERENCE if name == REFERENCE.name else self.variants[name]
 
-    def item_tolerances(self, model: str, variant: str) -> dict[str, Tolerance]:
-        """Return the tolerance of each item that a model predicts, for the dtype of a variant."""
-        dtype = self.variant(variant).dtype
+    def item_tolerances(self, model: str, dtype: str) -> dict[str, Tolerance]:
+        """Return the tolerance of each item that a model predicts, for what it computes in."""
         return {
             item: self.tolerances[model].find(output.name, dtype)
             for output in self.models[model].signature.outputs
@@ -166,6 +180,22 @@ class Config:
                 for shard in range(self.datasets[dataset].shards):
                     for variant in model.variants:
                         yield Run(dataset, shard, model.name, variant)
+
+
+def _check_target(variant: Variant, targets: tuple[str, ...]) -> None:
+    """Check that the artifact that a variant runs is one of those that are built."""
+    if variant.backend is not Backend.AOT:
+        return
+    if variant.target == FAT and not levels_of(targets):
+        raise ConfigError(
+            f"configuration: key 'variants.{variant.name}.target' is 'fat', and 'targets' has no level of "
+            "x86-64 to put into it: add x86-64-v3, for one"
+        )
+    if variant.target not in (FAT, *targets):
+        raise ConfigError(
+            f"configuration: key 'variants.{variant.name}.target' is '{variant.target}', which is not among "
+            f"'targets' ({', '.join(targets)}): add it there"
+        )
 
 
 def _named(key: str, make: Any, *arguments: Any, **keywords: Any) -> Any:
@@ -219,6 +249,8 @@ def _model(
         else _named(f"{key}.training", TrainingSettings.from_mapping, training),
         training_dataset=training_dataset,
         weights=entry.get("weights"),
+        store_outputs=entry.get("store_outputs", True),
+        measure_profiles=entry.get("measure_profiles", False),
     )
     if model.training is not None:
         _named(f"{key}.training", model.training.check, model.signature)

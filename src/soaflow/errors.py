@@ -46,6 +46,10 @@ class ExportError(SoaflowError, RuntimeError):
     """A model cannot be exported, or its export failed a check."""
 
 
+class TargetError(SoaflowError, ValueError):
+    """A target does not exist, or this machine cannot build for it."""
+
+
 class ArtifactError(SoaflowError, ValueError):
     """A program, artifact or weights file is corrupt, foreign or does not belong to its passport."""
 
@@ -56,6 +60,10 @@ class ContractError(SoaflowError, ValueError):
 
 class DeviceError(SoaflowError, RuntimeError):
     """A device that a variant asks for is not there."""
+
+
+class PortabilityError(SoaflowError, RuntimeError):
+    """An artifact does not run on a CPU that it claims, or that CPU cannot be emulated here."""
 
 
 class ProofError(SoaflowError, RuntimeError):

@@ -120,9 +120,14 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def json_text(value: Any) -> str:
+    """Return JSON with sorted keys, two spaces of indent and a final line feed."""
+    return json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
 def write_json(path: Path | str, value: Any) -> None:
-    """Write JSON with sorted keys, two spaces of indent and a final line feed."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    """Write a value as `json_text` gives it."""
+    write_text(path, json_text(value))
 
 
 def read_json(path: Path | str) -> Any:

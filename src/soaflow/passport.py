@@ -1,25 +1,60 @@
 """The passport beside each program and artifact: what it is, what it was built from, how it was checked.
 
-The invariant: `verify_artifact` returns only when the file's bytes are those that the passport was
-written for, so nothing of a file is loaded, let alone run, before its SHA-256 is known to be right.
+The invariant: a passport that is read is one that soaflow wrote, whole and unchanged, as it holds the
+digest of its own reproducible part, and has what verification asks for. That part is the same for the
+same inputs on the same kind of machine; when and where the file was built stands apart, under `made`.
 
->>> passport_path("results/artifacts/SimpleNet.float32.native.pt2").name
-'SimpleNet.float32.native.pt2.json'
+The fields are documented in `passport.schema.json`, which every passport fits before it is written.
+
+>>> passport_path("results/artifacts/SimpleNet.float32.native.balanced.pt2").name
+'SimpleNet.float32.native.balanced.pt2.json'
 """
 
+import hashlib
+import json
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
+from soaflow.archives import AOT, FAT
+from soaflow.description import Description, check_fields
 from soaflow.errors import ArtifactError, StorageError
-from soaflow.files import read_json, sha256_of_file, write_json
+from soaflow.files import json_text, read_json, write_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the passport's fields."""
 
-PROGRAM, JIT, AOT = "program", "jit", "aot"
-KINDS = (PROGRAM, JIT, AOT)
+DIGEST = "passport_sha256"
+"""The field that holds the digest of the reproducible part."""
+
+DEEPEST = 32
+"""Mappings and lists within one another that a passport may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """How a program or artifact was built for one target, and what was found to be right.
+
+    Parameters
+    ----------
+    toolchain
+        Versions of what built it: torch, Python, compiler, C library, instruction set.
+    options
+        Of the export or the compiler.
+    machine_code
+        What disassembly found in the library; empty for programs and TorchScript.
+    checks
+        How it was compared with the eager model, and the figures.
+    """
+
+    toolchain: dict[str, Any]
+    options: dict[str, Any]
+    machine_code: dict[str, Any]
+    checks: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,45 +63,33 @@ class Passport:
 
     Parameters
     ----------
-    kind
-        `"program"`, `"jit"` or `"aot"`.
-    model
-        Name of the model in the configuration.
-    dtype
-        What it computes in; its inputs have the dtypes of their items.
-    target
-        What an AOT artifact is built for; empty for the other kinds.
     sha256, size
         Of the file, the size in bytes.
-    signature
-        As `soaflow.soa.signature.Signature.to_mapping` gives it.
-    contract
-        As `soaflow.soa.contract.describe_contract` gives it.
-    origin
-        What it was built from: a name for each file or setting, with its SHA-256 or value.
-    toolchain
-        Versions of what built it: torch, Python, compiler, C library, instruction set.
-    options
-        Of the export or the compiler.
-    checks
-        How it was compared with the eager model, and the figures.
+    description
+        What the file says of itself.
+    builds
+        How each of its targets was built and checked; under the kind for what has no target.
+    made
+        When and where each of them was built. This is not reproducible, and not in the digest.
     schema_version
         Of these fields.
     """
 
-    kind: str
-    model: str
-    dtype: str
-    target: str
     sha256: str
     size: int
-    signature: dict[str, Any]
-    contract: dict[str, Any]
-    origin: dict[str, Any]
-    toolchain: dict[str, Any]
-    options: dict[str, Any]
-    checks: dict[str, Any]
+    description: Description
+    builds: dict[str, Build]
+    made: dict[str, dict[str, Any]]
     schema_version: int = SCHEMA_VERSION
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return it as plain JSON values, with the digest of its reproducible part."""
+        mapping = {**asdict(self), "description": self.description.to_mapping()}
+        return {**mapping, DIGEST: _digest(mapping)}
+
+    def digest(self) -> str:
+        """Return the SHA-256 (hex) of the reproducible part."""
+        return str(self.to_mapping()[DIGEST])
 
     @classmethod
     def from_mapping(cls, entry: Any, source: Path | str = "passport") -> Self:
@@ -82,9 +105,10 @@ class Passport:
         Raises
         ------
         ArtifactError
-            If a field is missing, unknown, or of the wrong type or value.
+            If a field is missing, unknown, or of the wrong type or value, or has been changed, or its
+            parts do not belong together.
         """
-        remedy = "export the artifact again"
+        remedy = _REMEDY
         if not isinstance(entry, Mapping):
             raise ArtifactError(f"{source} is not a passport: {remedy}")
         if entry.get("schema_version") != SCHEMA_VERSION:
@@ -92,28 +116,99 @@ class Passport:
                 f"{source} has schema version {entry.get('schema_version')!r}, and this soaflow reads "
                 f"version {SCHEMA_VERSION}: {remedy}"
             )
-        types = {field.name: field.type for field in fields(cls)}
-        if wrong := sorted(set(types) ^ set(entry), key=str):
-            state = "unknown field" if wrong[0] in entry else "no field"
-            raise ArtifactError(f"{source} has {state} '{wrong[0]}': {remedy}")
-        for name, declared in types.items():
-            expected, kind = _PLAIN_TYPES.get(declared, (dict, "a mapping"))
-            if type(entry[name]) is not expected:
-                raise ArtifactError(f"{source}: field '{name}' is {entry[name]!r}, not {kind}: {remedy}")
-        if entry["kind"] not in KINDS:
+        if _is_deeper(entry, DEEPEST):
+            raise ArtifactError(f"{source} is nested deeper than any passport: {remedy}")
+        if entry.get(DIGEST) != _digest(entry):
+            raise ArtifactError(f"{source} has been changed since it was written: {remedy}")
+        content = {key: value for key, value in entry.items() if key != DIGEST}
+        check_fields(cls, content, source)
+        description = Description.from_mapping(content.pop("description"), f"{source}: description")
+        for name, build in content["builds"].items():
+            check_fields(Build, build, f"{source}: builds.{name}")
+        builds = {name: Build(**build) for name, build in content.pop("builds").items()}
+        passport = cls(**content, description=description, builds=builds)
+        _check_parts(passport, source)
+        return passport
+
+
+_REMEDY = "export the artifact again"
+
+
+def _digest(mapping: Mapping[str, Any]) -> str:
+    reproducible = {key: value for key, value in mapping.items() if key not in (DIGEST, "made")}
+    return hashlib.sha256(json.dumps(reproducible, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def passport_schema() -> dict[str, Any]:
+    """Return the JSON schema of passports, which documents every field."""
+    text = resources.files("soaflow").joinpath("passport.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+def check_against_schema(passport: Passport, source: Path | str) -> None:
+    """Check a passport's fields in full depth.
+
+    Raises
+    ------
+    ArtifactError
+        Naming the key that does not fit.
+    """
+    from soaflow.schema import schema_error  # noqa: PLC0415  0.1 s, and jobs need no schema to read passports
+
+    if sentence := schema_error(passport.to_mapping(), passport_schema()):
+        raise ArtifactError(f"{source}: {sentence}, or {_REMEDY}")
+
+
+def _check_parts(passport: Passport, source: Path | str) -> None:
+    """Check that there is a build for each target, with all that verification asks for."""
+    description = passport.description
+    expected = set(description.targets or [description.kind])
+    for field, names in (("builds", set(passport.builds)), ("made", set(passport.made))):
+        if wrong := sorted(names ^ expected):
+            state = "no entry" if wrong[0] in expected else "an entry"
             raise ArtifactError(
-                f"{source}: field 'kind' is {entry['kind']!r}, not one of {', '.join(KINDS)}: {remedy}"
+                f"{source}: key '{field}' has {state} '{wrong[0]}', and the file is for "
+                f"{', '.join(sorted(expected))}: {_REMEDY}"
             )
-        return cls(**entry)
+    for name, made in passport.made.items():
+        if not isinstance(made, dict):
+            raise ArtifactError(f"{source}: key 'made.{name}' is {made!r}, not a mapping: {_REMEDY}")
+    compiled = description.kind in (AOT, FAT)
+    for name, build in passport.builds.items():
+        known = {
+            "toolchain.torch": isinstance(build.toolchain.get("torch"), str),
+            "machine_code.extensions": _are_texts(build.machine_code.get("extensions")) is compiled,
+            "machine_code.glibc": _is_version(build.machine_code.get("glibc")) is compiled,
+        }
+        for key, fits in known.items():
+            if not fits:
+                raise ArtifactError(
+                    f"{source}: key 'builds.{name}.{key}' is not what kind {description.kind} has: {_REMEDY}"
+                )
 
 
-_PLAIN_TYPES: Mapping[Any, tuple[type, str]] = {str: (str, "a text"), int: (int, "an integer")}
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_version(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"([0-9]{1,6}(\.[0-9]{1,6})*)?", value) is not None
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Tell whether mappings and lists lie within one another more than so many times."""
+    inner = (
+        value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else None
+    )
+    return inner is not None and (levels == 0 or any(_is_deeper(one, levels - 1) for one in inner))
 
 
 def passport_path(artifact: Path | str) -> Path:
     """Return where the passport of a file lies: beside it, with `.json` added to the name."""
     artifact = Path(artifact)
-    return artifact.with_name(artifact.name + ".json")
+    return artifact.parent / f"{artifact.name}.json"
 
 
 def write_passport(artifact: Path | str, passport: Passport) -> None:
@@ -121,10 +216,15 @@ def write_passport(artifact: Path | str, passport: Passport) -> None:
 
     Raises
     ------
+    ArtifactError
+        If it does not fit the schema, or its parts do not belong together.
     OutputError
         If it cannot be written.
     """
-    write_json(passport_path(artifact), asdict(passport))
+    path = passport_path(artifact)
+    check_against_schema(passport, path)
+    _check_parts(passport, path)
+    write_json(path, passport.to_mapping())
 
 
 def read_passport(artifact: Path | str) -> Passport:
@@ -141,25 +241,13 @@ def read_passport(artifact: Path | str) -> Passport:
     try:
         entry = read_json(path)
     except StorageError as error:
-        raise ArtifactError(f"{path} is not JSON: export the artifact again") from error
-    return Passport.from_mapping(entry, path)
-
-
-def verify_artifact(artifact: Path | str) -> Passport:
-    """Read the passport of a program or artifact and check that the file is the one it describes.
-
-    Raises
-    ------
-    ArtifactError
-        If the file or its passport is missing, damaged, or not of the other.
-    """
-    artifact = Path(artifact)
-    if not artifact.is_file():
-        raise ArtifactError(f"{artifact} is not there: export it first")
-    passport = read_passport(artifact)
-    if artifact.stat().st_size != passport.size or sha256_of_file(artifact) != passport.sha256:
-        raise ArtifactError(
-            f"{artifact} is corrupt or is not the file its passport describes, as the SHA-256 differs: "
-            "export it again"
-        )
+        raise ArtifactError(f"{path} is not JSON: {_REMEDY}") from error
+    passport = Passport.from_mapping(entry, path)
+    # Readers differ in what they make of a key that stands twice, so only what soaflow writes is read.
+    try:
+        as_written = path.read_bytes() == json_text(entry).encode()
+    except ValueError:  # a number that is none, which JSON does not know
+        as_written = False
+    if not as_written:
+        raise ArtifactError(f"{path} is not written as soaflow writes it: {_REMEDY}")
     return passport

@@ -1,5 +1,8 @@
 """Models whose first operation is fused by the compiler, and the project's own, exported once a session."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +12,15 @@ import yaml
 from torch import nn
 
 from soaflow.config import Config
+from soaflow.cpu import this_cpu
 from soaflow.export.aot import write_aot
+from soaflow.export.build_cache import BuildCache
 from soaflow.export.jit import write_jit
 from soaflow.export.program import write_program
 from soaflow.models.loading import build_model
 from soaflow.soa.layout import Item, ItemKind, Layout
 from soaflow.soa.signature import Signature, TensorInput, TensorOutput
+from soaflow.targets import find_target
 
 ROOT = Path(__file__).parents[2]
 PARTICLES = Layout.of(
@@ -165,3 +171,69 @@ def aot_file(program_file: Path) -> Path:
     path = program_file.with_name(f"{program_file.stem}.native.pt2")
     write_aot(program_file, "native", path)
     return path
+
+
+@dataclass
+class Workshop:
+    """Builds artifacts as a user does, each once a session: weights are packed in a process of their own.
+
+    Such a process sees nothing of this CPU beyond the target, from before torch is imported.
+    """
+
+    folder: Path
+
+    @staticmethod
+    def case(name: str) -> Case:
+        return own_case(name)
+
+    def program(self, name: str) -> Path:
+        path = self.folder / f"{name}.float32.pt2"
+        if not path.exists():
+            case = self.case(name)
+            write_program(case.model, case.signature, path, model_name=name, dtype="float32", origin={})
+        return path
+
+    def artifact(self, name: str, target: str, profile: str) -> Path:
+        self.require(target)
+        path = self.folder / f"{name}.float32.{target}.{profile}.pt2"
+        if not path.exists():
+            done = self.rebuild(self.program(name), target, profile, path)
+            assert done.returncode == 0, done.stderr
+        return path
+
+    @staticmethod
+    def rebuild(
+        program: Path, target: str, profile: str, output: Path, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "soaflow", "rebuild", program, "--target", target]
+        return subprocess.run(
+            [*command, "--profile", profile, "--output", output],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @staticmethod
+    def require(target: str) -> None:
+        """Skip by name what this CPU can neither build nor run: it is not shown."""
+        level = find_target(target).level or 0
+        if level > this_cpu().level:
+            pytest.skip(f"target {target} is above this CPU: not tried")
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("workshop"))
+
+
+@pytest.fixture(scope="session")
+def first_build(
+    workshop: Workshop, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path, BuildCache]:
+    """A program, the artifact that was compiled from it in this process, and the cache that keeps it."""
+    folder = tmp_path_factory.mktemp("first")
+    program, artifact = workshop.program("NormalisationFirst"), folder / "NormalisationFirst.native.pt2"
+    cache = BuildCache(folder / "cache")
+    write_aot(program, "native", artifact, cache=cache)
+    return program, artifact, cache

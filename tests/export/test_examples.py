@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from soaflow.export.examples import CallShape, Values, example_inputs, shapes_to_check, tracing_shape
-from soaflow.soa.contract import check_inputs
+from soaflow.soa.calls import check_inputs
 from soaflow.soa.layout import Item, ItemKind, Layout
 from soaflow.soa.signature import BATCH_BEGIN_LAYOUT, RowRange, Signature, TensorInput, TensorOutput
 

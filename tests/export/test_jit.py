@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from soaflow.description import read_description
 from soaflow.errors import ConfigError, ExportError, ModelError
 from soaflow.export.examples import CallShape, example_inputs
 from soaflow.export.jit import write_jit
-from soaflow.passport import verify_artifact
+from soaflow.verification import verify_artifact
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated:DeprecationWarning")
 
@@ -21,8 +22,9 @@ def write(model, case, path, mode="trace", dtype="float32"):
 
 def test_artifact_and_passport(case, jit_file):
     passport = verify_artifact(jit_file)
-    assert passport.kind == "jit"
-    assert passport.options == {"mode": case.jit, "frozen": True}
+    assert (passport.description.kind, passport.description.model) == ("jit", case.name)
+    assert read_description(jit_file) == passport.description
+    assert passport.builds["jit"].options == {"mode": case.jit, "frozen": True}
     module = torch.jit.load(jit_file, map_location="cpu")
     assert not list(module.parameters()), "a frozen module holds its weights as constants"
 
@@ -100,7 +102,8 @@ def test_precision_is_the_models_and_not_the_inputs(normalisation_case, tmp_path
 
 @pytest.mark.parametrize("model", [BakesBatch(), BakesStride(), BakesBranch(), BranchesOnSign()])
 def test_a_script_keeps_it(normalisation_case, tmp_path, model):
-    assert write(model, normalisation_case, tmp_path / "Net.pt", "script").options["mode"] == "script"
+    passport = write(model, normalisation_case, tmp_path / "Net.pt", "script")
+    assert passport.builds["jit"].options["mode"] == "script"
 
 
 class NotScriptable(nn.Module):

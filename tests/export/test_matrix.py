@@ -9,7 +9,16 @@ from soaflow.errors import ContractError
 from soaflow.export.aot import read_package
 from soaflow.export.check import as_tensors
 from soaflow.export.examples import CallShape, example_inputs
-from soaflow.soa.contract import check_inputs
+from soaflow.profiles import PROFILES
+from soaflow.soa.calls import check_inputs
+from soaflow.targets import CPU_TARGETS
+
+TELLING = ("NormalisationFirst", "ConvolutionFirst", "AttentionFirst")
+BUILDS = [
+    (TELLING[(i + j) % len(TELLING)], target, profile)
+    for i, target in enumerate(("x86-64-v2", "x86-64-v3", "x86-64-v4", "native"))
+    for j, profile in enumerate(("latency", "throughput", "reproducible"))
+]
 
 STRIDES = (64, 320, 4096, 4128)
 """S of floats; 31 of their rows are padding where the call leaves room, so bytes and doubles have another."""
@@ -48,6 +57,29 @@ def test_the_matrix_is_whole(mask_case):
 @pytest.mark.compile
 def test_aot(case, aot_file):
     assert_right_everywhere(case, read_package(aot_file))
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize(("name", "target", "profile"), BUILDS, ids=map("-".join, BUILDS))
+def test_targets_and_profiles(workshop, name, target, profile):
+    """Every target in every profile, with one case each.
+
+    Strides are baked in by whatever fuses a model's first operation, and packed weights change the
+    operation behind it, so the cases are those whose first operation is compiled in three ways: a fused
+    loop, a convolution on strided images, an attention over 3-D views. They are rotated through the builds
+    so that each meets every target and every profile: 12 compilations, where all 36 would add no pair.
+    `test_aot` has all cases for `native` in `balanced`.
+    """
+    assert_right_everywhere(workshop.case(name), read_package(workshop.artifact(name, target, profile)))
+
+
+def test_every_pair_is_built():
+    names, targets, profiles = (set(values) for values in zip(*BUILDS, strict=True))
+    assert len(targets) * len(profiles) == len({build[1:] for build in BUILDS}) == 12
+    assert profiles == set(PROFILES)
+    assert targets == set(CPU_TARGETS)
+    assert {(name, target) for name, target, _ in BUILDS} == set(itertools.product(names, targets))
+    assert {(name, profile) for name, _, profile in BUILDS} == set(itertools.product(names, profiles))
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated:DeprecationWarning")

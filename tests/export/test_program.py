@@ -7,29 +7,40 @@ import pytest
 import torch
 from torch import nn
 
+from soaflow.description import read_description
 from soaflow.errors import ArtifactError, ExportError, ModelError, OutputError
+from soaflow.export.check import as_tensors, returning
 from soaflow.export.examples import CallShape, example_inputs
 from soaflow.export.program import eager_program, read_program, write_program
-from soaflow.passport import verify_artifact
+from soaflow.passport import read_passport
 from soaflow.soa.signature import Signature
+from soaflow.verification import verify_artifact
 
 
 def write(model, case, path, dtype="float32"):
     return write_program(
-        model, case.signature, path, model_name="Net", dtype=dtype, origin={"weights_sha256": "00"}
+        model, case.signature, path, model_name="Net", dtype=dtype, origin={"weights_sha256": "0" * 64}
     )
+
+
+def run(path, signature, inputs):
+    """Return a program's outputs, which it stores where it is told."""
+    outputs_are = read_description(path).contract["outputs_are"]
+    return returning(eager_program(read_program(path)), signature, outputs_are)(*inputs)
 
 
 def test_program_and_passport(case, program_file):
     passport = verify_artifact(program_file)
-    assert passport.kind == "program"
-    assert passport.model == case.name
-    assert Signature.from_mapping(passport.signature) == case.signature
-    assert passport.toolchain["torch"] == torch.__version__
-    assert passport.checks["largest_difference"].keys() == {output.name for output in case.signature.outputs}
+    description, build = passport.description, passport.builds["program"]
+    assert (description.kind, description.model, description.targets) == ("program", case.name, ())
+    assert read_description(program_file) == description
+    assert Signature.from_mapping(description.signature) == case.signature
+    assert build.toolchain["torch"] == torch.__version__
+    assert build.checks["largest_difference"].keys() == {output.name for output in case.signature.outputs}
     inputs = example_inputs(case.signature, CallShape(23, 96, 3, 50, 64), 9)
     with torch.no_grad():
-        torch.testing.assert_close(eager_program(read_program(program_file))(*inputs), case.model(*inputs))
+        got = run(program_file, case.signature, inputs)
+        torch.testing.assert_close(tuple(got), as_tensors(case.model(*inputs)))
 
 
 def test_no_path_of_this_machine_is_in_it(program_file):
@@ -46,10 +57,13 @@ def test_no_path_of_this_machine_is_in_it(program_file):
 @pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
 def test_precision_is_the_models_and_not_the_inputs(normalisation_case, tmp_path, dtype):
     path = tmp_path / "Net.pt2"
-    assert write(normalisation_case.model, normalisation_case, path, dtype).dtype == dtype
+    assert write(normalisation_case.model, normalisation_case, path, dtype).description.dtype == dtype
     inputs = example_inputs(normalisation_case.signature, CallShape(23, 96), 9)
     assert inputs[0].dtype == torch.float32
-    assert eager_program(read_program(path))(*inputs).dtype == getattr(torch, dtype)
+    (got,) = run(path, normalisation_case.signature.computed_in(dtype), inputs)
+    assert got.dtype == (torch.float64 if dtype == "float64" else torch.float32), "as its item is stored"
+    assert torch.equal(got, got.to(getattr(torch, dtype)).to(got.dtype))
+    assert torch.equal(got, got.float()) == (dtype != "float64")
     assert next(normalisation_case.model.parameters()).dtype == torch.float32
 
 
@@ -75,7 +89,7 @@ def test_the_same_bytes_twice(tmp_path):
         environment = {**os.environ, "PYTHONHASHSEED": str(seed + 1)}
         subprocess.run([sys.executable, "-c", CODE, path], check=True, env=environment, cwd=path.parent)
     assert paths[0].read_bytes() == paths[1].read_bytes()
-    assert paths[0].with_suffix(".pt2.json").read_bytes() == paths[1].with_suffix(".pt2.json").read_bytes()
+    assert read_passport(paths[0]).digest() == read_passport(paths[1]).digest()
 
 
 class BakesBatch(nn.Module):
@@ -153,7 +167,7 @@ def test_a_corrupt_program_is_a_sentence(normalisation_case, tmp_path, how):
     path = tmp_path / "Net.pt2"
     write(normalisation_case.model, normalisation_case, path)
     path.write_bytes(damaged(path.read_bytes(), how))
-    with pytest.raises(ArtifactError, match=r"Net\.pt2 is corrupt"):
+    with pytest.raises(ArtifactError, match=r"Net\.pt2 .*: do not use it, and export it again"):
         read_program(path)
 
 

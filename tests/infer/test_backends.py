@@ -1,100 +1,60 @@
 import os
+import shutil
 import subprocess
 import sys
-import warnings
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from soaflow import passport
+from soaflow import verification
+from soaflow.cpu import Cpu
 from soaflow.errors import ArtifactError, ContractError, ModelError
+from soaflow.export.archives import described, hand_over, read_records
 from soaflow.files import sha256_of_file
 from soaflow.infer import backends
 from soaflow.infer.variants import Backend, Variant
-from soaflow.soa.contract import check_inputs, describe_contract
+from soaflow.passport import passport_path, read_passport
+from soaflow.soa.contract import describe_contract
 from soaflow.soa.layout import Item, Layout
 from soaflow.soa.signature import Signature, TensorInput, TensorOutput
 from soaflow.soa.tensors import view
 from soaflow.soa.views import plan_view
 from soaflow.threads import SINGLE_THREAD_VARIABLES
 
-ROWS = 200  # whose columns are 224 floats apart, the stride that the artifact below is compiled for
-
-COMPILE = """
-import sys, torch, torch._inductor
-
-class Weighted(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.weights = torch.nn.Parameter(torch.tensor([[1.0], [10.0], [100.0]]))
-
-    def forward(self, particles):
-        return (particles + 0) @ self.weights
-
-example = torch.zeros(3 * 224).as_strided((64, 3), (1, 224))
-rows = {0: torch.export.Dim("rows", min=1, max=1 << 30)}
-program = torch.export.export(Weighted(), (example,), dynamic_shapes=(rows,))
-torch._inductor.aoti_compile_and_package(
-    program, package_path=sys.argv[1], inductor_configs={"cpp.threads": 1}
-)
-"""
+ROWS = 200
 
 
-class Weighted(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.weights = nn.Parameter(torch.tensor([[1.0], [10.0], [100.0]]))
-
-    def forward(self, particles):
-        return particles @ self.weights
+def copied(file, folder):
+    """Copy an artifact with its passport, so that a test may change it."""
+    for path in (file, passport_path(file)):
+        shutil.copy(path, folder)
+    return folder / file.name
 
 
-def add_passport(path, signature, kind):
-    passport.write_passport(
-        path,
-        passport.Passport(
-            kind=kind,
-            model="Weighted",
-            dtype="float32",
-            target="native" if kind == passport.AOT else "",
-            sha256=sha256_of_file(path),
-            size=path.stat().st_size,
-            signature=signature.to_mapping(),
-            contract=describe_contract(signature),
-            origin={},
-            toolchain={},
-            options={},
-            checks={},
-        ),
-    )
+def rewritten(path, *, records=None, signature=None):
+    """Give an artifact other records or another signature, in the file and its passport alike."""
+    passport = read_passport(path)
+    description = passport.description
+    if signature is not None:
+        description = replace(
+            description, signature=signature.to_mapping(), contract=describe_contract(signature)
+        )
+    found = read_records(path.read_bytes())
+    archive = described({**found, **(records or {})}, description)
+    hand_over(path, archive, description, passport.builds, passport.made)
 
 
 @pytest.fixture
-def jit_artifact(tmp_path, bench):
-    path = tmp_path / "Weighted.float32.pt"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.jit.save(torch.jit.freeze(torch.jit.script(Weighted().eval())), str(path))
-    add_passport(path, bench.signature, passport.JIT)
-    return path
-
-
-@pytest.fixture(scope="session")
-def compiled(tmp_path_factory):
-    path = tmp_path_factory.mktemp("compiled") / "Weighted.float32.native.pt2"
-    subprocess.run([sys.executable, "-c", COMPILE, str(path)], check=True, capture_output=True)
-    return path
+def jit_artifact(jit_file, tmp_path):
+    return copied(jit_file, tmp_path)
 
 
 @pytest.fixture
-def aot_artifact(compiled, bench, tmp_path):
-    path = tmp_path / compiled.name
-    path.write_bytes(compiled.read_bytes())
-    add_passport(path, bench.signature, passport.AOT)
-    return path
+def aot_artifact(v3_file, tmp_path):
+    return copied(v3_file, tmp_path)
 
 
 def jit_job(bench, path, batch_size=0):
@@ -103,7 +63,7 @@ def jit_job(bench, path, batch_size=0):
 
 
 def aot_job(bench, path, batch_size=0):
-    variant = Variant("aot", Backend.AOT, batch_size=batch_size)
+    variant = Variant("aot", Backend.AOT, "x86-64-v3", batch_size=batch_size)
     return bench.run(load=lambda: backends.aot(path, bench.signature), variant=variant)
 
 
@@ -118,11 +78,11 @@ def columns(bench, rows=ROWS):
 
 
 def test_eager_computes_in_the_dtype_and_leaves_the_callers_model_as_it_was(bench):
-    model = Weighted()
+    model = nn.Linear(3, 1)
     backend = backends.eager(model, "float64")
     (result,) = backend([columns(bench)])
     assert result.dtype == torch.float64
-    assert model.weights.dtype == torch.float32
+    assert model.weight.dtype == torch.float32
 
 
 def test_eager_runs_in_evaluation_mode(bench):
@@ -144,11 +104,28 @@ def test_a_torchscript_job(bench, particles, jit_artifact, batch_size):
     assert proof.calls_watched == proof.batches + proof.warm_up_calls
 
 
-def test_row_major_inputs_are_refused_before_the_artifact_runs(bench, jit_artifact):
-    backend = backends.jit(jit_artifact, bench.signature)
-    backend.program = lambda *_: pytest.fail("the artifact ran")
-    with pytest.raises(ContractError, match="strides"):
-        backend([columns(bench).contiguous()])
+@pytest.mark.parametrize("loader", ["jit", pytest.param("aot", marks=pytest.mark.compile)])
+def test_check_refuses_what_the_contract_does_not_allow_and_a_call_checks_nothing(bench, request, loader):
+    backend = getattr(backends, loader)(request.getfixturevalue(f"{loader}_artifact"), bench.signature)
+    reached = []
+    backend.program = lambda *arguments: reached.append(arguments) or torch.zeros(ROWS, 1)
+    right = columns(bench)
+    backend.check([right])
+    for wrong, telling in [
+        ([right.contiguous()], "strides"),
+        ([right.double()], "dtype float64"),
+        ([right[:, :2]], "sizes"),
+        ([right, right], "takes 1 inputs"),
+    ]:
+        with pytest.raises(ContractError, match=telling):
+            backend.check(wrong)
+    assert reached == []
+    backend([right.contiguous()])
+    assert len(reached) == 1
+
+
+def test_a_model_of_python_takes_any_tensors(bench):
+    backends.eager(nn.Linear(3, 1), "float32").check([columns(bench).contiguous()])
 
 
 def test_a_changed_byte_is_found_before_anything_is_loaded(bench, jit_artifact, monkeypatch):
@@ -161,7 +138,7 @@ def test_a_changed_byte_is_found_before_anything_is_loaded(bench, jit_artifact, 
 
 
 def test_an_artifact_without_passport_is_refused(bench, jit_artifact):
-    passport.passport_path(jit_artifact).unlink()
+    passport_path(jit_artifact).unlink()
     with pytest.raises(ArtifactError, match="no passport"):
         backends.jit(jit_artifact, bench.signature)
 
@@ -171,13 +148,19 @@ def test_an_artifact_of_another_kind_is_refused(bench, jit_artifact):
         backends.aot(jit_artifact, bench.signature)
 
 
-def test_bytes_that_are_no_artifact_are_refused_though_the_passport_is_theirs(bench, tmp_path):
-    path = tmp_path / "junk"
-    path.write_bytes(b"junk" * 100)
-    for kind, load in ((passport.JIT, backends.jit), (passport.AOT, backends.aot)):
-        add_passport(path, bench.signature, kind)
-        with pytest.raises(ArtifactError, match="cannot be loaded"):
-            load(path, bench.signature)
+def test_code_that_cannot_be_loaded_is_refused_though_the_passport_is_its_own(bench, jit_artifact):
+    code = next(name for name in read_records(jit_artifact.read_bytes()) if name.endswith(".py"))
+    rewritten(jit_artifact, records={code: b"def broken"})
+    with pytest.raises(ArtifactError, match=r"Weighted\.float32\.pt cannot be loaded as TorchScript"):
+        backends.jit(jit_artifact, bench.signature)
+
+
+@pytest.mark.compile
+def test_a_library_that_cannot_be_loaded_is_refused_though_the_passport_is_its_own(bench, aot_artifact):
+    library = next(name for name in read_records(aot_artifact.read_bytes()) if name.endswith(".so"))
+    rewritten(aot_artifact, records={library: b"\x7fELF" + bytes(100)})
+    with pytest.raises(ArtifactError, match=r"latency\.pt2 cannot be loaded as an AOTInductor package"):
+        backends.aot(aot_artifact, bench.signature)
 
 
 def other_signatures(signature):
@@ -201,36 +184,19 @@ def test_an_artifact_of_another_signature_is_refused(bench, jit_artifact, number
     other, telling = other_signatures(bench.signature)[number]
     with pytest.raises(ArtifactError, match=telling):
         backends.jit(jit_artifact, other)
-    add_passport(jit_artifact, other, passport.JIT)
+    rewritten(jit_artifact, signature=other)
     with pytest.raises(ArtifactError, match=r"inputs|outputs|output layout"):
         backends.jit(jit_artifact, bench.signature)
 
 
-def test_a_refusal_of_the_contract_ends_a_job_as_such(bench, particles):
-    class Late(backends.Backend):
-        def __call__(self, inputs):
-            return super().__call__([tensor.contiguous() for tensor in inputs])
-
-    def load():
-        return Late(lambda x: x[:, :1], partial(check_inputs, bench.signature))
-
+def test_a_failing_torchscript_model_is_told_in_one_line(bench, particles, jit_artifact):
+    records = read_records(jit_artifact.read_bytes())
+    (code,) = (name for name in records if name.endswith(".py"))
+    assert b"torch.mul(" in records[code]
+    rewritten(jit_artifact, records={code: records[code].replace(b"torch.mul(", b"torch.matmul(")})
     particles(bench.events, ROWS)
-    with pytest.raises(ContractError, match="input 'particles' has strides"):
-        bench.run(load=load)
-    assert bench.leftovers() == []
-
-
-def test_a_failing_torchscript_model_is_told_in_one_line(bench, particles, tmp_path):
-    path = tmp_path / "narrow.pt"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.jit.save(torch.jit.script(nn.Linear(2, 1).eval()), str(path))
-    add_passport(path, bench.signature, passport.JIT)
-    particles(bench.events, ROWS)
-    with pytest.raises(
-        ModelError, match=r"particles \[200, 3\] float32.*shapes cannot be multiplied"
-    ) as raised:
-        jit_job(bench, path)
+    with pytest.raises(ModelError, match=r"particles \[200, 3\] float32.*Dimension out of range") as raised:
+        jit_job(bench, jit_artifact)
     assert "\n" not in str(raised.value)
 
 
@@ -270,27 +236,73 @@ from soaflow.passport import read_passport
 from soaflow.soa.signature import Signature
 
 artifact, events, folder = sys.argv[1:]
-signature = Signature.from_mapping(read_passport(artifact).signature)
+signature = Signature.from_mapping(read_passport(artifact).description.signature)
 proof = run_job(
     lambda: backends.LOADER(artifact, signature), signature, events, f"{folder}/p.h5", f"{folder}/p.json",
-    variant=Variant("alone", Backend("LOADER"), batch_size=64), attributes={},
+    variant=Variant("alone", Backend("LOADER"), TARGET, batch_size=64), attributes={},
 )
 assert proof.threads_seen == 1, proof
 assert proof.other_threads_cpu_seconds == 0, proof
-assert "torch._inductor" not in sys.modules
-assert "matplotlib" not in sys.modules
+needless = {"torch._inductor", "matplotlib", "jsonschema", "uproot", "yaml", "soaflow.export"}
+assert not needless & set(sys.modules), needless & set(sys.modules)
 """
 
 
 @pytest.mark.parametrize("loader", ["jit", pytest.param("aot", marks=pytest.mark.compile)])
-def test_a_job_in_a_process_of_its_own_has_one_thread_and_imports_no_compiler(
+def test_a_job_in_a_process_of_its_own_has_one_thread_and_imports_nothing_needless(
     bench, particles, request, loader, tmp_path
 ):
     artifact = request.getfixturevalue(f"{loader}_artifact")
     particles(bench.events, ROWS)
-    code = ALONE.replace("LOADER", loader)
+    target = "x86-64-v3" if loader == "aot" else "native"
+    code = ALONE.replace("LOADER", loader).replace("TARGET", repr(target))
     subprocess.run(
         [sys.executable, "-c", code, str(artifact), str(bench.events), str(tmp_path)],
         check=True,
         env={**os.environ, **SINGLE_THREAD_VARIABLES},
     )
+
+
+# Fat artifacts
+
+
+def as_if_on(monkeypatch, level):
+    cpu = Cpu("A CPU", "x86_64", level, frozenset())
+    monkeypatch.setattr(verification, "this_cpu", lambda: cpu)
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize(("level", "target"), [(3, "x86-64-v3"), (4, "x86-64-v4")])
+def test_of_a_fat_artifact_the_best_target_alone_is_loaded(
+    bench, particles, fat_file, level, target, monkeypatch, tmp_path
+):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    as_if_on(monkeypatch, level)
+    backend = backends.aot(fat_file, bench.signature)
+    (library,) = folder.rglob("*.so")
+    assert library.parent.name == target
+    particles(bench.events, ROWS)
+    bench.run(load=lambda: backend, variant=Variant("aot", Backend.AOT, "fat"))
+    np.testing.assert_allclose(bench.written(), bench.expected(), rtol=1e-6)
+
+
+@pytest.mark.compile
+def test_a_cpu_below_all_targets_of_a_fat_artifact_loads_none(bench, fat_file, monkeypatch):
+    monkeypatch.setattr(backends, "load_package", lambda *_: pytest.fail("loaded"))
+    as_if_on(monkeypatch, 2)
+    with pytest.raises(
+        ArtifactError, match=r"targets x86-64-v3, x86-64-v4, and this CPU is A CPU \(x86-64-v2"
+    ):
+        backends.aot(fat_file, bench.signature)
+
+
+@pytest.mark.compile
+def test_what_does_not_fit_is_loaded_if_it_is_accepted_by_name(bench, v3_file, monkeypatch):
+    as_if_on(monkeypatch, 2)
+    with pytest.raises(ArtifactError, match=r"lacks: build it for a lower target, or accept 'cpu' by name"):
+        backends.aot(v3_file, bench.signature)
+    backends.aot(v3_file, bench.signature, accept=["cpu"])
+    with pytest.raises(ArtifactError, match="'sha256' cannot be accepted"):
+        backends.aot(v3_file, bench.signature, accept=["sha256"])

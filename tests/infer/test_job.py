@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from soaflow.errors import DeviceError, ModelError, OutputError, ProofError, StorageError
+from soaflow.errors import ContractError, DeviceError, ModelError, OutputError, ProofError, StorageError
 from soaflow.files import sha256_of_file
 from soaflow.infer import job, process, tensors, witness
 from soaflow.infer.backends import Backend as BackendBase
@@ -18,6 +18,7 @@ from soaflow.infer.backends import eager
 from soaflow.infer.devices import OnDevice
 from soaflow.infer.proof import RAW_TIMES_KEPT, read_proof
 from soaflow.infer.variants import REFERENCE, Backend, Device, Variant
+from soaflow.soa.calls import check_inputs
 from soaflow.soa.layout import Item, ItemKind, Layout
 from soaflow.soa.signature import BATCH_BEGIN_LAYOUT, RowRange, Signature, TensorInput, TensorOutput
 from soaflow.soa.storage import EVENTS, PREDICTIONS, read_header, writing
@@ -413,6 +414,94 @@ def test_times_follow_each_other(bench, particles):
     assert proof.seconds_to_first_result is not None
     assert 0 < proof.seconds_to_first_tensor <= proof.seconds_to_first_result
     assert proof.wall_seconds >= proof.batch_seconds_total + proof.warm_up_seconds
+
+
+@pytest.mark.parametrize(("slow", "part"), [("write", "storing"), ("model", "the rest")])
+def test_the_time_of_storing_is_a_part_of_that_of_the_batches(bench, particles, monkeypatch, slow, part):
+    write = tensors.Outputs.write
+
+    def slow_write(self, *given):
+        time.sleep(0.02)
+        write(self, *given)
+
+    def slow_model(x):
+        time.sleep(0.02)
+        return x[:, :1]
+
+    if slow == "write":
+        monkeypatch.setattr(tensors.Outputs, "write", slow_write)
+    particles(bench.events, 30)
+    proof = bench.run(Function(slow_model if slow == "model" else lambda x: x[:, :1]), batch_size=10)
+    rest = proof.batch_seconds_total - proof.storing_seconds_total
+    assert (proof.storing_seconds_total if part == "storing" else rest) >= 3 * 0.02
+    assert min(rest, proof.storing_seconds_total) > 0
+    assert read_proof(bench.proof).storing_seconds_total == proof.storing_seconds_total
+
+
+# The contract, checked once for a job
+
+
+class Checked:
+    """Makes backends that note which calls were checked and which were made."""
+
+    def __init__(self, signature, refused=None):
+        self.checked, self.called = [], []
+        self.signature = signature
+        self.refused = refused
+
+    def check(self, inputs):
+        self.checked.append(tuple(inputs[0].shape))
+        if inputs[0].shape[0] == self.refused:
+            raise ContractError("not these")
+        check_inputs(self.signature, inputs)
+
+    def program(self, x):
+        self.called.append(tuple(x.shape))
+        return x[:, :1]
+
+    def __call__(self):
+        return BackendBase(self.program, self.check)
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "checked"),
+    [
+        (100, 10, [10, 10]),
+        (104, 10, [10, 4]),
+        (1, 1, [1]),
+        (64, 64, [64]),
+        (7, 0, [7]),
+        (0, 0, []),
+        (0, 8, []),
+    ],
+)
+def test_the_first_and_the_last_batch_are_checked_once_for_a_job(bench, particles, rows, batch_size, checked):
+    particles(bench.events, rows)
+    checks = Checked(bench.signature)
+    proof = bench.run(load=checks, batch_size=batch_size)
+    assert checks.checked == [(count, 3) for count in checked]
+    assert len(checks.called) == proof.batches + proof.warm_up_calls
+
+
+@pytest.mark.parametrize("refused", [10, 4])
+def test_a_batch_that_breaks_the_contract_ends_the_job_before_any_call(bench, particles, refused):
+    particles(bench.events, 104)
+    checks = Checked(bench.signature, refused)
+    with pytest.raises(ContractError, match="not these"):
+        bench.run(load=checks, batch_size=10)
+    assert checks.called == []
+    assert bench.leftovers() == []
+
+
+def test_row_major_inputs_end_the_job_before_any_call(bench, particles, monkeypatch):
+    particles(bench.events, 104)
+    view = tensors.view
+    monkeypatch.setattr(tensors, "view", lambda blob, plan: view(blob, plan).contiguous())
+    checks = Checked(bench.signature)
+    with pytest.raises(ContractError, match=r"input 'particles' has strides.*not a row-major tensor"):
+        bench.run(load=checks, batch_size=10)
+    assert checks.called == []
+    assert bench.leftovers() == []
 
 
 # Other devices, with the CPU standing for one

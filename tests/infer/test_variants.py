@@ -3,20 +3,27 @@ import sys
 
 import pytest
 
-from soaflow.errors import ConfigError
+from soaflow.errors import ConfigError, TargetError
 from soaflow.infer.variants import REFERENCE, Backend, Device, Variant
 
 
 def test_defaults():
     assert Variant.from_mapping("jit", {"backend": "jit"}) == Variant(
-        "jit", Backend.JIT, "native", Device.CPU, "float32", 0
+        "jit", Backend.JIT, "native", "balanced", Device.CPU, "float32", 0
     )
 
 
 def test_all_keys():
-    entry = {"backend": "aot", "target": "native", "device": "cpu", "dtype": "float16", "batch_size": 64}
+    entry = {
+        "backend": "aot",
+        "target": "x86-64-v3",
+        "profile": "throughput",
+        "device": "cpu",
+        "dtype": "float16",
+        "batch_size": 64,
+    }
     variant = Variant.from_mapping("fast", entry)
-    assert variant == Variant("fast", Backend.AOT, "native", Device.CPU, "float16", 64)
+    assert variant == Variant("fast", Backend.AOT, "x86-64-v3", "throughput", Device.CPU, "float16", 64)
 
 
 def test_plain_strings_become_members():
@@ -44,8 +51,19 @@ def test_reference_is_eager_float64_on_the_whole_shard():
         (
             "v",
             {"backend": "aot", "device": "cuda"},
-            "target 'native', which is compiled for the CPU.*eager or jit",
+            "target 'native', which is compiled for cpu, on device cuda: name a target for cuda, or set",
         ),
+        (
+            "v",
+            {"backend": "aot", "device": "cuda", "target": "fat"},
+            "target 'fat', which is compiled for cpu, on device cuda",
+        ),
+        (
+            "v",
+            {"backend": "aot", "target": "cuda-sm_90"},
+            "target 'cuda-sm_90', which is compiled for cuda, on device cpu: name a target for cpu",
+        ),
+        ("v", {"backend": "jit", "profile": "latency"}, "'profile', which only backend aot uses: remove it"),
         ("v", {"backend": "jit", "target": "native"}, "'target'"),
         ("v", {"backend": "jit", "threads": 2}, "'threads'"),
     ],
@@ -57,7 +75,24 @@ def test_mistakes_name_variant_and_value(name, entry, telling):
 
 
 def test_an_aot_artifact_of_a_cuda_target_may_run_on_cuda():
-    assert Variant("v", Backend.AOT, "cuda_sm90", Device.CUDA).device is Device.CUDA
+    assert Variant("v", Backend.AOT, "cuda-sm_90", device=Device.CUDA).device is Device.CUDA
+
+
+def test_a_fat_artifact_runs_on_the_cpu():
+    assert Variant.from_mapping("v", {"backend": "aot", "target": "fat"}).device is Device.CPU
+
+
+@pytest.mark.parametrize("target", ["avx2", "cuda_sm90", "cuda", "x86-64-v5", ""])
+def test_a_target_that_is_none_is_refused(target):
+    with pytest.raises(TargetError, match=f"there is no target '{target}': choose one of native, x86-64-v2"):
+        Variant.from_mapping("v", {"backend": "aot", "target": target})
+
+
+def test_a_profile_that_is_none_is_refused():
+    with pytest.raises(
+        ConfigError, match="there is no build profile 'fast': choose one of latency, balanced, throughput"
+    ):
+        Variant.from_mapping("v", {"backend": "aot", "profile": "fast"})
 
 
 def test_settings_import_no_heavy_library():

@@ -75,6 +75,29 @@ def test_a_new_variant_builds_nothing_that_is_there(finished, config):
     assert rules(jobs).isdisjoint({"write_events", "train", "export_program", "export_jit", "export_aot"})
 
 
+def test_a_profile_builds_one_artifact_and_runs_its_variant(finished, config):
+    config["variants"]["aot_b7"]["profile"] = "throughput"
+    jobs = finished.planned(config)
+    assert [wildcards for rule, wildcards in jobs if rule == "export_aot"] == [
+        {"model": "SimpleNet", "dtype": "float32", "target": "native", "profile": "throughput"}
+    ]
+    assert variants(jobs, "infer") == {"aot_b7"}
+    assert rules(jobs).isdisjoint({"write_events", "train", "export_program", "export_jit"})
+
+
+def test_a_target_that_no_variant_uses_builds_nothing(finished, config):
+    config["targets"] = ["native", "x86-64-v2"]
+    assert finished.planned(config) == []
+
+
+def test_where_outputs_are_stored_exports_the_program_again(finished, config):
+    config["models"]["SimpleNet"]["store_outputs"] = False
+    jobs = finished.planned(config)
+    assert {"export_program", "export_aot"} <= rules(jobs)
+    assert rules(jobs).isdisjoint({"write_events", "train", "export_jit"})
+    assert variants(jobs, "infer") == {"aot", "aot_b7"}
+
+
 def test_a_learning_rate_trains_its_model_again_and_reads_no_events(finished, config):
     config["models"]["SimpleNet"]["training"]["learning_rate"] = 0.01
     jobs = finished.planned(config)

@@ -30,6 +30,44 @@ def test_a_cuda_variant_without_a_gpu_is_refused_before_any_job(
     assert not (checkout.folder / "results").exists()
 
 
+def test_a_target_that_this_machine_cannot_build_is_refused_before_any_job(
+    make_checkout, test_config, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    config = copy.deepcopy(test_config)
+    config["targets"] = ["cuda-sm_90"]
+    config["variants"] = {"gpu": {"backend": "aot", "target": "cuda-sm_90", "device": "cuda"}}
+    config["models"] = {"SimpleNet": config["models"]["SimpleNet"]}
+    checkout = make_checkout(tmp_path / "checkout", config)
+    done = checkout.snakemake("results/artifacts/SimpleNet.float32.cuda-sm_90.balanced.pt2")
+    assert done.returncode != 0
+    assert "target cuda-sm_90 needs a GPU of sm_90, and this machine shows no NVIDIA GPU" in done.stderr
+    assert not (checkout.folder / "results").exists()
+
+
+def test_a_level_above_this_cpu_is_refused_before_any_job(make_checkout, test_config, tmp_path):
+    """Python starts with this CPU seen as one of level 2, which no machine of today is."""
+    checkout = make_checkout(tmp_path / "checkout", test_config)
+    (checkout.folder / "src/sitecustomize.py").write_text(
+        "import soaflow.cpu\n"
+        "old = soaflow.cpu.Cpu('Old CPU', 'x86_64', 2, frozenset())\n"
+        "soaflow.cpu.this_cpu = lambda: old\n"
+    )
+    done = checkout.snakemake("results/artifacts/SimpleNet.float32.x86-64-v3.balanced.pt2")
+    assert done.returncode != 0
+    assert (
+        "target x86-64-v3 is above what the CPU of this machine supports, Old CPU (x86-64-v2)" in done.stderr
+    )
+    assert not (checkout.folder / "results").exists()
+
+
+def test_a_fat_artifact_of_no_level_is_refused(make_checkout, test_config, tmp_path):
+    checkout = make_checkout(tmp_path / "checkout", test_config)
+    done = checkout.snakemake("results/artifacts/SimpleNet.float32.fat.balanced.pt2")
+    assert done.returncode != 0
+    assert "key 'targets' has no level of x86-64 to put into a fat artifact: add x86-64-v3" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "target", "sentence"),
     [

@@ -2,12 +2,15 @@
 
 import copy
 import json
+import shutil
 from pathlib import Path
 
 import h5py
 import pytest
 
+from soaflow.cpu import this_cpu
 from soaflow.files import sha256_of_file
+from soaflow.passport import read_passport
 
 pytestmark = pytest.mark.workflow
 
@@ -18,14 +21,22 @@ REPRODUCIBLE = ("events", "weights", "programs", "artifacts", "training", "verdi
 
 
 def digests(checkout, folders):
-    """The SHA-256 of every file, by its path below results."""
+    """The SHA-256 of every file, by its path below results; of a passport, that of its reproducible part."""
     results = checkout.folder / "results"
     return {
-        str(path.relative_to(results)): sha256_of_file(path)
+        str(path.relative_to(results)): sha256_of_file(path) if passport is None else passport.digest()
         for folder in folders
         for path in sorted((results / folder).rglob("*"))
         if path.is_file()
+        for passport in [passport_in(path)]
     }
+
+
+def passport_in(path):
+    """The passport that a file is, or None."""
+    if not path.name.endswith((".pt.json", ".pt2.json")):
+        return None
+    return read_passport(path.with_name(path.name.removesuffix(".json")))
 
 
 def predictions(checkout):
@@ -42,7 +53,8 @@ def test_every_file_of_the_contract_is_there(finished):
         "training/SimpleNet.tsv",
         "programs/SimpleNet.float32.pt2.json",
         "artifacts/SimpleNet.float32.pt",
-        "artifacts/SimpleNet.float32.native.pt2",
+        "artifacts/SimpleNet.float32.native.balanced.pt2",
+        "artifacts/SimpleNet.float32.native.balanced.pt2.json",
         "predictions/toy/1/SimpleNet.aot_b7.h5",
         "predictions/toy/1/SimpleNet.aot_b7.proof.json",
         "verdicts/toy/1/SimpleNet.aot_b7.json",
@@ -84,6 +96,70 @@ def test_a_second_run_from_scratch_gives_the_same_bytes(finished, make_checkout,
     pairs = predictions(finished), predictions(again)
     assert pairs[0].keys() == pairs[1].keys()
     assert [name for name in pairs[0] if pairs[0][name].read_bytes() != pairs[1][name].read_bytes()] == []
+
+
+def test_a_passport_ties_an_artifact_to_its_training_data_and_its_code(finished):
+    results = finished.folder / "results"
+    origin = read_passport(results / "artifacts/SimpleNet.float32.native.balanced.pt2").description.origin
+    assert origin["weights_sha256"] == sha256_of_file(results / "weights/SimpleNet.pt")
+    assert origin["program_sha256"] == sha256_of_file(results / "programs/SimpleNet.float32.pt2")
+    assert origin["weights"]["source"] == "trained"
+    assert origin["weights"]["files"] == {
+        f"toy/{shard}.h5": sha256_of_file(results / f"events/toy/{shard}.h5") for shard in (0, 1)
+    }
+    assert origin["weights"]["training"] == finished.config["models"]["SimpleNet"]["training"]
+    assert {key for key in origin if key.endswith("code_sha256")} == {
+        "model_code_sha256",
+        "export_code_sha256",
+        "build_code_sha256",
+    }
+    jit = read_passport(results / "artifacts/Scaled.float32.pt").description.origin
+    assert jit["weights"] == {"source": "initial"}
+
+
+def level_3(config):
+    """The configuration with one model, as the fat artifact of one level."""
+    if this_cpu().level < 3:
+        pytest.skip("target x86-64-v3 is above this CPU: the fat artifact was not tried")
+    config = copy.deepcopy(config)
+    config["targets"] = ["x86-64-v3"]
+    config["variants"] = {"aot_fat": {"backend": "aot", "target": "fat", "batch_size": 64}}
+    config["models"] = {"SimpleNet": config["models"]["SimpleNet"]}
+    return config
+
+
+def test_a_fat_variant_is_portable(make_checkout, test_config, tmp_path):
+    checkout = make_checkout(tmp_path / "checkout", level_3(test_config))
+    done = checkout.snakemake("results/verdicts/passed.txt")
+    assert done.returncode == 0, done.stderr
+    results = checkout.folder / "results"
+    fat = read_passport(results / "artifacts/SimpleNet.float32.fat.balanced.pt2")
+    assert fat.description.targets == ("x86-64-v3",)
+    if shutil.which("qemu-x86_64") is None:
+        pytest.skip("qemu-x86_64 is not installed: portability was not tried")
+    done = checkout.snakemake("results/portability/SimpleNet.passed.txt")
+    assert done.returncode == 0, done.stderr
+    bits = json.loads(
+        (results / "portability/SimpleNet.float32.x86-64-v3.reproducible.bits.json").read_text()
+    )
+    assert bits["passed"]
+    assert bits["rows"] > 100
+    assert bits["outputs"][0]["tolerance"] == {"absolute": 0.0, "relative": 0.0}
+    assert bits["outputs"][0]["differences"]["mean_absolute"] == 0.0
+
+
+def test_profiles_are_measured_and_drawn(make_checkout, test_config, tmp_path):
+    config = copy.deepcopy(test_config)
+    config["models"] = {"SimpleNet": config["models"]["SimpleNet"]}
+    checkout = make_checkout(tmp_path / "checkout", config)
+    done = checkout.snakemake("results/report/profiles/SimpleNet.float32.native.svg")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((checkout.folder / "results/profiles/SimpleNet.float32.native.json").read_text())
+    assert set(figures["calls"]) == {"1", "16", "256", "4096"}
+    assert set(figures["recommended"]) == {*figures["calls"], "shard"}
+    for rows, choice in figures["recommended"].items():
+        times = figures["shard"][str(choice["chunk"])] if rows == "shard" else figures["calls"][rows]
+        assert times[choice["profile"]]["median"] == min(one["median"] for one in times.values())
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,20 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 from soaflow.config import Config
-from soaflow.errors import DeviceError, SoaflowError
-from soaflow.export.targets import TARGETS
+from soaflow.errors import DeviceError, SoaflowError, TargetError
 from soaflow.infer.devices import require_device
+from soaflow.infer.emulated import EMULATED_CPUS
 from soaflow.infer.variants import COMPUTING_DTYPES, REFERENCE
+from soaflow.profiles import PROFILES
 from soaflow.provenance import class_module, code_digest
+from soaflow.targets import (
+    CPU_TARGETS,
+    CUDA_PATTERN,
+    SAME_BITS_FROM,
+    find_target,
+    levels_of,
+    require_buildable,
+)
 
 
 def read_settings():
@@ -58,7 +67,8 @@ wildcard_constraints:
     shard=r"\d+",
     model=one_of(settings.models),
     dtype=one_of(COMPUTING_DTYPES),
-    target=one_of(TARGETS),
+    target=f"{one_of(CPU_TARGETS)}|{CUDA_PATTERN}",
+    profile=one_of(PROFILES),
 
 
 def model_of(wildcards):
@@ -131,6 +141,57 @@ def given_weights(wildcards):
     return [] if weights is None else [weights]
 
 
+def buildable_program(wildcards):
+    """The program, unless this machine cannot build for the target and the job would run here."""
+    if workflow.local_exec:
+        try:
+            require_buildable(find_target(wildcards.target))
+        except TargetError as error:
+            raise WorkflowError(str(error)) from error
+    return f"results/programs/{wildcards.model}.{wildcards.dtype}.pt2"
+
+
+def level_artifacts(wildcards):
+    """The artifacts for each level of x86-64 among the targets; there must be one."""
+    levels = levels_of(settings.targets)
+    if not levels:
+        raise WorkflowError(
+            "configuration: key 'targets' has no level of x86-64 to put into a fat artifact: add x86-64-v3, for one"
+        )
+    stem = f"results/artifacts/{wildcards.model}.{wildcards.dtype}"
+    return [f"{stem}.{level}.{wildcards.profile}.pt2" for level in levels]
+
+
+def level_passports(wildcards):
+    return [f"{artifact}.json" for artifact in level_artifacts(wildcards)]
+
+
+def profile_artifacts(wildcards):
+    """An artifact in each build profile."""
+    return expand(
+        "results/artifacts/{model}.{dtype}.{target}.{profile}.pt2",
+        profile=PROFILES,
+        **wildcards,
+    )
+
+
+def profile_passports(wildcards):
+    return [f"{artifact}.json" for artifact in profile_artifacts(wildcards)]
+
+
+def profile_plots():
+    """Those of the models whose configuration asks for them."""
+    return [
+        f"results/report/profiles/{name}.float32.native.svg"
+        for name, model in settings.models.items()
+        if model.measure_profiles
+    ]
+
+
+def store_outputs(wildcards):
+    return model_of(wildcards).store_outputs
+
+
 def jit_mode(wildcards):
     return model_of(wildcards).jit
 
@@ -158,7 +219,9 @@ def model_files(wildcards):
         return {"weights": f"results/weights/{wildcards.model}.pt"}
     stem = f"results/artifacts/{wildcards.model}.{variant.dtype}"
     artifact = (
-        f"{stem}.pt" if variant.backend == "jit" else f"{stem}.{variant.target}.pt2"
+        f"{stem}.pt"
+        if variant.backend == "jit"
+        else f"{stem}.{variant.target}.{variant.profile}.pt2"
     )
     return {"artifact": artifact, "passport": f"{artifact}.json"}
 
@@ -169,8 +232,62 @@ def variant_entry(wildcards):
 
 def output_tolerances(wildcards):
     """The tolerance of every output item, for the dtype that the variant computes in."""
-    tolerances = settings.item_tolerances(wildcards.model, wildcards.variant)
+    dtype = settings.variant(wildcards.variant).dtype
+    return tolerance_entries(wildcards.model, dtype)
+
+
+def dtype_tolerances(wildcards):
+    """The tolerance of every output item, for the dtype that an artifact computes in."""
+    return tolerance_entries(wildcards.model, wildcards.dtype)
+
+
+def tolerance_entries(model, dtype):
+    tolerances = settings.item_tolerances(model, dtype)
     return {item: asdict(tolerance) for item, tolerance in tolerances.items()}
+
+
+def no_tolerances(wildcards):
+    """A tolerance of nothing for every output item: the bits must be the same."""
+    return {
+        item: {"absolute": 0.0, "relative": 0.0}
+        for item in tolerance_entries(wildcards.model, wildcards.dtype)
+    }
+
+
+def emulated_cpu(wildcards):
+    return EMULATED_CPUS[wildcards.target]
+
+
+def first_events(wildcards):
+    """The shard that an emulated CPU runs on."""
+    return f"results/events/{model_of(wildcards).datasets[0]}/0.h5"
+
+
+def first_reference(wildcards):
+    dataset = model_of(wildcards).datasets[0]
+    return f"results/predictions/{dataset}/0/{wildcards.model}.reference.h5"
+
+
+def portability_verdicts(wildcards):
+    """What must pass for a model to be called portable.
+
+    Small calls are right on an emulated CPU of each level among the targets; and the reproducible profile
+    gives there, from the first level with vector registers up, the bits that it gives here.
+    """
+    levels = [level for level in levels_of(settings.targets) if level in EMULATED_CPUS]
+    if not levels:
+        raise WorkflowError(
+            f"configuration: key 'targets' has no target that can be emulated: add {' or '.join(EMULATED_CPUS)}"
+        )
+    stem = f"results/portability/{wildcards.model}.float32"
+    right = expand(f"{stem}.{{target}}.balanced.reference.json", target=levels)
+    same = expand(
+        f"{stem}.{{target}}.reproducible.bits.json",
+        target=[
+            level for level in levels if find_target(level).level >= SAME_BITS_FROM
+        ],
+    )
+    return right + same
 
 
 def trained_targets():

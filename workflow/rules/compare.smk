@@ -19,6 +19,7 @@ rule compare:
         runtime="30m",
     params:
         tolerances=output_tolerances,
+        first_rows=False,
         code=script_code("compare"),
     message:
         "Comparison: {wildcards.model} as {wildcards.variant} on {wildcards.dataset}, shard {wildcards.shard}"

@@ -2,6 +2,7 @@ rule export_program:
     """Export the torch.export program, from which every AOT artifact of the model is built."""
     input:
         weights="results/weights/{model}.pt",
+        origin="results/weights/{model}.pt.origin.json",
     output:
         program="results/programs/{model}.{dtype}.pt2",
         passport="results/programs/{model}.{dtype}.pt2.json",
@@ -18,6 +19,7 @@ rule export_program:
     params:
         model=model_class,
         signature=model_signature,
+        store_outputs=store_outputs,
         code=script_code("export_program"),
         model_code=model_code,
     message:
@@ -30,6 +32,7 @@ rule export_jit:
     """Trace or script the model, freeze it, and save the TorchScript artifact."""
     input:
         weights="results/weights/{model}.pt",
+        origin="results/weights/{model}.pt.origin.json",
     output:
         artifact="results/artifacts/{model}.{dtype}.pt",
         passport="results/artifacts/{model}.{dtype}.pt.json",
@@ -56,17 +59,17 @@ rule export_jit:
 
 
 rule export_aot:
-    """Compile the program ahead of time for one target."""
+    """Compile the program ahead of time for one target, in one profile."""
     input:
-        program="results/programs/{model}.{dtype}.pt2",
+        program=buildable_program,
         passport="results/programs/{model}.{dtype}.pt2.json",
     output:
-        artifact="results/artifacts/{model}.{dtype}.{target}.pt2",
-        passport="results/artifacts/{model}.{dtype}.{target}.pt2.json",
+        artifact="results/artifacts/{model}.{dtype}.{target}.{profile}.pt2",
+        passport="results/artifacts/{model}.{dtype}.{target}.{profile}.pt2.json",
     log:
-        "results/logs/aot/{model}.{dtype}.{target}.log",
+        "results/logs/aot/{model}.{dtype}.{target}.{profile}.log",
     benchmark:
-        "results/benchmarks/aot/{model}.{dtype}.{target}.tsv"
+        "results/benchmarks/aot/{model}.{dtype}.{target}.{profile}.tsv"
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -76,6 +79,32 @@ rule export_aot:
     params:
         code=script_code("export_aot"),
     message:
-        "AOTInductor artifact of {wildcards.model} in {wildcards.dtype} for {wildcards.target}"
+        "AOTInductor artifact of {wildcards.model} in {wildcards.dtype} for {wildcards.target}, {wildcards.profile}"
     script:
         "../scripts/export_aot.py"
+
+
+rule pack_artifacts:
+    """Pack a model's artifacts for all levels of x86-64 into one, from which a loader picks."""
+    input:
+        artifacts=level_artifacts,
+        passports=level_passports,
+    output:
+        artifact="results/artifacts/{model}.{dtype}.fat.{profile}.pt2",
+        passport="results/artifacts/{model}.{dtype}.fat.{profile}.pt2.json",
+    log:
+        "results/logs/aot/{model}.{dtype}.fat.{profile}.log",
+    benchmark:
+        "results/benchmarks/aot/{model}.{dtype}.fat.{profile}.tsv"
+    conda:
+        "../envs/soaflow.yaml"
+    threads: 1
+    resources:
+        mem="2GB",
+        runtime="10m",
+    params:
+        code=script_code("pack_artifacts"),
+    message:
+        "Fat artifact of {wildcards.model} in {wildcards.dtype}, {wildcards.profile}"
+    script:
+        "../scripts/pack_artifacts.py"

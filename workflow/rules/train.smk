@@ -4,6 +4,7 @@ rule train:
         events=training_events,
     output:
         weights="results/weights/{model}.pt",
+        origin="results/weights/{model}.pt.origin.json",
         curve="results/training/{model}.tsv",
     log:
         "results/logs/train/{model}.log",
@@ -35,6 +36,7 @@ rule take_weights:
         weights=given_weights,
     output:
         weights="results/weights/{model}.pt",
+        origin="results/weights/{model}.pt.origin.json",
     log:
         "results/logs/weights/{model}.log",
     benchmark:

@@ -17,5 +17,6 @@ with job_log(snakemake.log[0]):
         snakemake.input.reference,
         snakemake.input.predictions,
         {item: Tolerance(**entry) for item, entry in snakemake.params.tolerances.items()},
+        first_rows=snakemake.params.first_rows,
     )
     write_verdict(snakemake.output.verdict, verdict)

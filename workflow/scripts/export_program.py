@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 with job_log(snakemake.log[0]):
     from soaflow.export.program import write_program
-    from soaflow.files import sha256_of_file
     from soaflow.models.loading import build_model
+    from soaflow.models.origins import read_origin
     from soaflow.models.weights import read_weights
     from soaflow.soa.signature import Signature
 
@@ -27,6 +27,8 @@ with job_log(snakemake.log[0]):
         origin={
             **snakemake.params.model,
             "model_code_sha256": snakemake.params.model_code,
-            "weights_sha256": sha256_of_file(snakemake.input.weights),
+            "export_code_sha256": snakemake.params.code,
+            **read_origin(snakemake.input.weights),
         },
+        store_outputs=snakemake.params.store_outputs,
     )

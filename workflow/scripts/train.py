@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 with job_log(snakemake.log[0]) as screen:
     from soaflow.models.loading import build_model
+    from soaflow.models.origins import TRAINED, write_origin
     from soaflow.models.weights import write_weights
     from soaflow.soa.signature import Signature
     from soaflow.train.curve import write_curve
@@ -27,4 +28,11 @@ with job_log(snakemake.log[0]) as screen:
         progress=screen,
     )
     write_weights(snakemake.output.weights, model)
+    write_origin(
+        snakemake.output.weights,
+        TRAINED,
+        files=snakemake.input.events,
+        training=snakemake.params.training,
+        code_sha256=snakemake.params.code,
+    )
     write_curve(snakemake.output.curve, result.epochs)

@@ -4,30 +4,37 @@ import argparse
 import os
 from pathlib import Path
 
+from soaflow.archives import FAT as FAT_KIND
+from soaflow.archives import JIT, PROGRAM
+from soaflow.description import Description
 from soaflow.errors import ArtifactError
 from soaflow.files import check_not_inputs
-from soaflow.infer.variants import NATIVE_TARGET, Backend, Device, Variant
-from soaflow.passport import PROGRAM, Passport, passport_path, verify_artifact
+from soaflow.infer.variants import Backend, Device, Variant
+from soaflow.passport import passport_path
+from soaflow.profiles import BALANCED
+from soaflow.targets import FAT, NATIVE, find_target
 from soaflow.threads import SINGLE_THREAD_VARIABLES
+from soaflow.verification import verify_artifact
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a job as the workflow does, with the signature and dtype of the artifact's passport."""
+    # NumPy, which verification asks about the CPU, and torch read these variables when they are loaded.
+    os.environ.update(SINGLE_THREAD_VARIABLES)
     proof_path = _proof_path(arguments.predictions)
     check_not_inputs(
         (arguments.predictions, proof_path),
         (arguments.artifact, passport_path(arguments.artifact), arguments.events),
     )
-    passport = verify_artifact(arguments.artifact)
-    variant = _variant(arguments, passport)
-    os.environ.update(SINGLE_THREAD_VARIABLES)
-    # NumPy and torch read those variables when they are loaded, which happens here.
-    from soaflow.cli.job import run_artifact  # noqa: PLC0415
+    description = verify_artifact(arguments.artifact, accept=arguments.accept).description
+    variant = _variant(arguments, description)
+    from soaflow.cli.job import run_artifact  # noqa: PLC0415  loads torch
 
     proof = run_artifact(
         arguments.artifact,
-        passport,
+        description,
         variant,
+        accept=arguments.accept,
         events=arguments.events,
         predictions=arguments.predictions,
         proof=proof_path,
@@ -36,21 +43,34 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _variant(arguments: argparse.Namespace, passport: Passport) -> Variant:
-    if passport.kind == PROGRAM:
+def _variant(arguments: argparse.Namespace, description: Description) -> Variant:
+    """Return the way to run an artifact; what is compiled runs where it was compiled for."""
+    if description.kind == PROGRAM:
         raise ArtifactError(
             f"{arguments.artifact} is a program, from which artifacts are made: name a JIT (.pt) or "
             "AOT (.pt2) artifact"
         )
+    if description.kind == JIT:
+        backend, target, profile = Backend.JIT, NATIVE, BALANCED
+        device = arguments.device or "cpu"
+    else:
+        backend, profile = Backend.AOT, description.profile
+        target = FAT if description.kind == FAT_KIND else description.targets[0]
+        device = "cpu" if target == FAT else find_target(target).device
+        if arguments.device not in (None, device):
+            raise ArtifactError(
+                f"{arguments.artifact} is compiled for {device}: leave out --device {arguments.device}"
+            )
     return Variant(
-        name=passport.kind,
-        backend=Backend(passport.kind),
-        target=passport.target or NATIVE_TARGET,
-        device=Device(arguments.device),
-        dtype=passport.dtype,
+        name=description.kind,
+        backend=backend,
+        target=target,
+        profile=profile,
+        device=Device(device),
+        dtype=description.dtype,
         batch_size=arguments.batch_size,
     )
 
 
 def _proof_path(predictions: Path) -> Path:
-    return predictions.with_name(f"{predictions.name.removesuffix('.h5')}.proof.json")
+    return predictions.parent / f"{predictions.name.removesuffix('.h5')}.proof.json"

@@ -17,8 +17,10 @@ from soaflow.compare.verdict import read_verdict
 from soaflow.errors import StorageError
 from soaflow.files import read_json
 from soaflow.infer.proof import read_proof
-from soaflow.passport import Passport, passport_path, verify_artifact
+from soaflow.passport import Passport, check_against_schema, passport_path
+from soaflow.soa.contract import caller_obligations
 from soaflow.soa.storage import read_header
+from soaflow.verification import ACCEPTABLE, verify_artifact
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -77,7 +79,9 @@ def _hdf5(path: Path) -> _Told:
 
 
 def _artifact(path: Path) -> _Told:
-    return _passport(f"{path}, whose SHA-256 is that of its passport", verify_artifact(path))
+    return _passport(
+        f"{path}, whose SHA-256 is that of its passport", verify_artifact(path, accept=ACCEPTABLE)
+    )
 
 
 def _members(path: Path) -> _Told:
@@ -99,30 +103,35 @@ def _members(path: Path) -> _Told:
 
 
 def _passport(label: str, passport: Passport) -> _Told:
-    mapping = {"holds": "passport", **asdict(passport)}
+    description = passport.description
+    mapping = {"holds": "passport", **passport.to_mapping()}
     summary = {
-        key: value
-        for key in ("kind", "model", "dtype", "target", "size", "sha256")
-        if (value := getattr(passport, key)) != ""
+        "kind": description.kind,
+        "model": description.model,
+        "dtype": description.dtype,
+        **({"targets": description.targets, "profile": description.profile} if description.targets else {}),
+        "size": passport.size,
+        "sha256": passport.sha256,
     }
     text = [f"{label}\n{listed(summary)}"]
-    for part in ("inputs", "outputs"):
-        tensors = [entry for entry in passport.contract.get(part, []) if isinstance(entry, dict)]
-        columns = ("name", "collection", "dtype", "sizes", "strides")
+    for part, columns in _CONTRACT_COLUMNS.items():
         rows = [
-            [
-                _sizes(entry[key]) if isinstance(entry.get(key), list) else entry.get(key, "-") or "-"
-                for key in columns
-            ]
-            for entry in tensors
+            [_sizes(entry[key]) if isinstance(entry[key], list) else entry[key] or "-" for key in columns]
+            for entry in description.contract[part]
         ]
         text.append(f"\n{part}\n\n{table(columns, rows)}")
-    text += [
-        f"\n{part}\n{listed(values)}"
-        for part in ("origin", "toolchain", "options", "checks")
-        if (values := getattr(passport, part))
-    ]
+    obligations = "".join(f"  {sentence}\n" for sentence in caller_obligations(description.contract))
+    text.append(f"\nwhat a caller must hold, and gets\n{obligations}")
+    text.append(f"\norigin\n{listed(description.origin)}" if description.origin else "")
+    text += [f"\nbuild for {name}\n{listed(asdict(build))}" for name, build in passport.builds.items()]
+    text += [f"\nmade for {name}\n{listed(made)}" for name, made in passport.made.items()]
     return mapping, "".join(text)
+
+
+_CONTRACT_COLUMNS = {
+    "inputs": ("name", "collection", "dtype", "sizes", "strides"),
+    "outputs": ("name", "dtype", "sizes"),
+}
 
 
 def _sizes(values: list[object]) -> str:
@@ -140,6 +149,8 @@ def _json(path: Path) -> _Told:
         sentences = "".join(f"failed: {sentence}\n" for sentence in failures([verdict]))
         text = f"{path}: verdict\n\n{as_text(summarise([verdict]))}{sentences}"
         return {"holds": "verdict", **entry}, text
-    if "contract" in keys:
-        return _passport(f"{path}: passport", Passport.from_mapping(entry, path))
+    if "schema_version" in keys:
+        passport = Passport.from_mapping(entry, path)
+        check_against_schema(passport, path)
+        return _passport(f"{path}: passport", passport)
     raise StorageError(f"{path} is JSON but neither a proof, a verdict nor a passport: name one of these")

@@ -1,16 +1,17 @@
 """The job behind `soaflow infer`, apart from it because it loads torch.
 
 The invariant: predictions made here can be compared with the workflow's, as they name the dataset and
-shard of the events file and the model of the passport.
+shard of the events file and the model of the artifact.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
+from soaflow.description import Description
 from soaflow.infer import backends
 from soaflow.infer.job import run_job
 from soaflow.infer.proof import Proof
 from soaflow.infer.variants import Backend, Variant
-from soaflow.passport import Passport, passport_path
 from soaflow.soa.signature import Signature
 from soaflow.soa.storage import EVENTS, read_header
 
@@ -18,7 +19,14 @@ _OF_THE_EVENTS = ("dataset", "shard")
 
 
 def run_artifact(
-    artifact: Path, passport: Passport, variant: Variant, *, events: Path, predictions: Path, proof: Path
+    artifact: Path,
+    description: Description,
+    variant: Variant,
+    *,
+    accept: Collection[str],
+    events: Path,
+    predictions: Path,
+    proof: Path,
 ) -> Proof:
     """Run an artifact over all rows of an events file.
 
@@ -26,10 +34,12 @@ def run_artifact(
     ----------
     artifact
         The file.
-    passport
+    description
         Of the artifact: its signature and model.
     variant
         Of backend jit or aot.
+    accept
+        What need not fit; see `soaflow.verification.verify_artifact`.
     events
         The file to read.
     predictions, proof
@@ -40,17 +50,17 @@ def run_artifact(
     SoaflowError
         As `soaflow.infer.job.run_job`.
     """
-    signature = Signature.from_mapping(passport.signature, passport_path(artifact))
+    signature = Signature.from_mapping(description.signature, artifact)
     found = read_header(events, EVENTS).attributes
     # As texts, which the workflow's wildcards are, so that both write the same bytes.
     named = {key: str(found[key]) for key in _OF_THE_EVENTS if key in found}
     load = backends.jit if variant.backend is Backend.JIT else backends.aot
     return run_job(
-        lambda: load(artifact, signature, variant.device),
+        lambda: load(artifact, signature, variant.device, accept=accept),
         signature,
         events,
         predictions,
         proof,
         variant=variant,
-        attributes={**named, "model": passport.model},
+        attributes={**named, "model": description.model},
     )

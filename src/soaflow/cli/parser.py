@@ -8,6 +8,8 @@ import argparse
 from pathlib import Path
 
 from soaflow import __version__
+from soaflow.profiles import BALANCED, PROFILES
+from soaflow.targets import CPU_TARGETS
 
 _DESCRIPTION = """\
 From a PyTorch model and structure-of-arrays event data to proven inference artifacts.
@@ -20,7 +22,7 @@ examples:
   soaflow infer results/artifacts/SimpleNet.float32.pt results/events/toy/0.h5 predictions.h5
   soaflow compare reference.h5 predictions.h5 --absolute 1e-5 --relative 1e-4
 
-exit codes: 0 fine, 1 a verdict failed, 2 bad use or bad input"""
+exit codes: 0 fine, 1 a verdict failed or an artifact does not fit, 2 bad use or bad input"""
 
 _LAYOUT = """\
 Print each item's offset, bytes and stride in the blob of a collection, and the blob's size, in
@@ -43,7 +45,7 @@ as weights, it lists the members. It never loads a model's code."""
 _INSPECT_EPILOG = """\
 examples:
   soaflow inspect results/events/toy/0.h5
-  soaflow inspect results/artifacts/SimpleNet.float32.native.pt2 --json"""
+  soaflow inspect results/artifacts/SimpleNet.float32.native.balanced.pt2 --json"""
 
 _REPACK = """\
 Rewrite an events or predictions file that another HDF5 tool has chunked, compressed or moved, so
@@ -60,6 +62,34 @@ predictions, with the job's proof beside them (OUT with .proof.json for its endi
 _INFER_EPILOG = """\
 example:
   soaflow infer results/artifacts/SimpleNet.float32.pt results/events/toy/0.h5 out.h5 --batch-size 64"""
+
+_VERIFY = """\
+Say whether a program or artifact may be loaded here: whether it is the file that its passport
+describes, whether its archive is sane, and whether it fits this CPU, C library and torch. One line
+for each check. None of the file's code is loaded."""
+
+_VERIFY_EPILOG = """\
+exit codes: 0 everything fits, 1 something does not, 2 there is no such file
+
+examples:
+  soaflow verify results/artifacts/SimpleNet.float32.native.balanced.pt2"""
+
+_REBUILD = """\
+Build an AOT artifact from a program file alone, on this machine and with the installed torch. It
+is checked as the workflow checks it, and gets a passport of its own."""
+
+_REBUILD_EPILOG = """\
+examples:
+  soaflow rebuild SimpleNet.float32.pt2 --target x86-64-v3
+  soaflow rebuild SimpleNet.float32.pt2 --target native --profile throughput --output mine.pt2"""
+
+_PACK = """\
+Pack AOT artifacts of one program for several levels of x86-64 into one fat artifact. A loader
+picks the best one that its CPU supports and loads only that one."""
+
+_PACK_EPILOG = """\
+example:
+  soaflow pack SimpleNet.fat.pt2 SimpleNet.float32.x86-64-v*.balanced.pt2"""
 
 _COMPARE = """\
 Compare the predictions in B with the reference in A, item by item, and judge them. A value
@@ -126,7 +156,46 @@ def build_parser() -> argparse.ArgumentParser:
     infer.add_argument(
         "--batch-size", type=int, default=0, metavar="N", help="rows of one call; 0 for all (default: 0)"
     )
-    infer.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
+    infer.add_argument(
+        "--device",
+        choices=("cpu", "cuda"),
+        help="of a TorchScript artifact (default: cpu); an AOT one runs where it was built for",
+    )
+    infer.add_argument(
+        "--accept",
+        action="append",
+        default=[],
+        metavar="CHECK",
+        help="load although cpu, torch or c_library, as soaflow verify names them, does not fit; repeatable",
+    )
+
+    verify = _add(verbs, "verify", "say whether an artifact fits here", _VERIFY, _VERIFY_EPILOG)
+    verify.add_argument(
+        "artifact", type=Path, metavar="ARTIFACT", help=".pt or .pt2 with its passport beside it"
+    )
+    verify.add_argument("--json", action="store_true", help="print JSON")
+
+    rebuild = _add(verbs, "rebuild", "build an artifact from a program alone", _REBUILD, _REBUILD_EPILOG)
+    rebuild.add_argument("program", type=Path, metavar="PROGRAM", help="program (.pt2)")
+    rebuild.add_argument(
+        "--target",
+        required=True,
+        metavar="T",
+        help=f"{', '.join(CPU_TARGETS)}, or cuda with its architecture, such as cuda-sm_90",
+    )
+    rebuild.add_argument("--profile", choices=tuple(PROFILES), default=BALANCED, help="default: %(default)s")
+    rebuild.add_argument(
+        "--output",
+        type=Path,
+        metavar="OUT",
+        help="artifact to write (default: MODEL.DTYPE.TARGET.PROFILE.pt2 here)",
+    )
+
+    pack = _add(verbs, "pack", "pack artifacts for several CPUs into one", _PACK, _PACK_EPILOG)
+    pack.add_argument("output", type=Path, metavar="OUT", help="fat artifact to write")
+    pack.add_argument(
+        "artifacts", type=Path, nargs="+", metavar="ARTIFACT", help="AOT artifact of one target"
+    )
 
     compare = _add(verbs, "compare", "judge predictions against a reference", _COMPARE, _COMPARE_EPILOG)
     compare.add_argument("reference", type=Path, metavar="A", help="predictions file of the reference")

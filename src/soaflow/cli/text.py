@@ -7,10 +7,14 @@ eta      256
 """
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from soaflow.soa.layout import ItemKind, Placement
+
+LINE_LENGTH = 110
+"""Signs of a line, where long lists are broken."""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -37,19 +41,56 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def listed(values: Mapping[str, Any], indent: str = "  ") -> str:
-    """Return a line for each key and its value; mappings inside follow, further to the right."""
-    width = max((len(key) for key, value in values.items() if not isinstance(value, Mapping)), default=0)
+    """Return a line for each key and its value.
+
+    Mappings inside follow, further to the right, and lists of mappings as tables; empty ones are left out.
+
+    >>> print(listed({"rows": 3, "flags": ["-O3", "-Wall"], "sums": {"pt": 0.5}, "options": {}}), end="")
+      rows   3
+      flags  -O3, -Wall
+      sums
+        pt  0.5
+    """
+    inside, width = (
+        indent + "  ",
+        max((len(key) for key, value in values.items() if _fits_line(value)), default=0),
+    )
     lines = []
     for key, value in values.items():
-        if isinstance(value, Mapping):
-            lines.append(f"{indent}{key}\n{listed(value, indent + '  ')}")
+        if _fits_line(value):
+            lines.append(_wrapped(f"{indent}{key:<{width}}  ", _inline(value)))
+        elif isinstance(value, Mapping):
+            lines.append(f"{indent}{key}\n{listed(value, inside)}" if value else "")
         else:
-            lines.append(f"{indent}{key:<{width}}  {_inline(value)}\n")
+            rows = [
+                [cell if isinstance(cell, int | float) else _inline(cell) for cell in row.values()]
+                for row in value
+            ]
+            lines.append(f"{indent}{key}\n{textwrap.indent(table(list(value[0]), rows), inside)}")
     return "".join(lines)
 
 
+def _fits_line(value: Any) -> bool:
+    return not isinstance(value, Mapping) and not (
+        isinstance(value, list | tuple)
+        and bool(value)
+        and all(isinstance(one, Mapping) and list(one) == list(value[0]) for one in value)
+    )
+
+
 def _inline(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | tuple | dict) else str(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_inline, value)) or "none"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
+
+
+def _wrapped(start: str, text: str) -> str:
+    """Return a line, or several when the text is too long for one, all after the start."""
+    if len(start) + len(text) <= LINE_LENGTH:
+        return f"{start}{text}\n"
+    width = max(LINE_LENGTH - len(start), 40)
+    parts = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return start + f"\n{' ' * len(start)}".join(parts) + "\n"
 
 
 def placement_table(placement: Placement) -> str:

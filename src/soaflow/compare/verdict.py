@@ -104,7 +104,11 @@ class Verdict:
 
 
 def compare_files(
-    reference: Path | str, candidate: Path | str, tolerances: Tolerance | Mapping[str, Tolerance]
+    reference: Path | str,
+    candidate: Path | str,
+    tolerances: Tolerance | Mapping[str, Tolerance],
+    *,
+    first_rows: bool = False,
 ) -> Verdict:
     """Compare a predictions file with the reference's.
 
@@ -116,6 +120,8 @@ def compare_files(
         taken in float64, so that the candidate's rounding counts.
     tolerances
         One for all items, or one for each item of the prediction collection by name.
+    first_rows
+        Whether the candidate may hold but the first rows of the reference, which are then compared.
 
     Raises
     ------
@@ -127,7 +133,7 @@ def compare_files(
         If an item has no tolerance.
     """
     headers = read_header(reference, PREDICTIONS), read_header(candidate, PREDICTIONS)
-    _check_agreement(*headers)
+    _check_agreement(*headers, first_rows=first_rows)
     blobs = [map_blob(header, PREDICTION_COLLECTION) for header in headers]
     placement = blobs[1].placement
     described = {key: str(headers[1].attributes.get(key, "")) for key in _IDENTITY}
@@ -217,7 +223,7 @@ def _from_mapping(read: Any) -> Verdict:
     return verdict
 
 
-def _check_agreement(reference: FileHeader, candidate: FileHeader) -> None:
+def _check_agreement(reference: FileHeader, candidate: FileHeader, *, first_rows: bool) -> None:
     for key in ("dataset", "shard", "model"):
         expected, found = (str(header.attributes.get(key, "")) for header in (reference, candidate))
         if expected != found:
@@ -238,7 +244,8 @@ def _check_agreement(reference: FileHeader, candidate: FileHeader) -> None:
             f"{candidate.path} has {len(given)} output items and {reference.path} has "
             f"{len(wanted)}: compare predictions of one model"
         )
-    if placements[0].rows != placements[1].rows:
+    fewer = first_rows and placements[1].rows < placements[0].rows
+    if placements[0].rows != placements[1].rows and not fewer:
         raise StorageError(
             f"{candidate.path} has {placements[1].rows} rows and {reference.path} has "
             f"{placements[0].rows}: run inference on the same events"
@@ -265,7 +272,8 @@ def _tolerance_of(item: str, tolerances: Tolerance | Mapping[str, Tolerance]) ->
 
 def _judge(name: str, reference: MappedBlob, candidate: MappedBlob, tolerance: Tolerance) -> OutputVerdict:
     unit = candidate.placement.layout[name].unit
-    found = differences(_rows_first(reference, name), _rows_first(candidate, name), tolerance)
+    values = _rows_first(candidate, name)
+    found = differences(_rows_first(reference, name)[: len(values)], values, tolerance)
     return OutputVerdict(name, unit, tolerance, found)
 
 

@@ -1,64 +1,67 @@
-"""The AOTInductor artifact of a program, compiled for one target.
+"""The AOTInductor artifact of a program, built for one target in one profile.
 
-The invariants: it is compiled from the program alone; with one thread, as a thread count is compiled
-in; in a cache directory of its own, as two compilations must not share one; and it is handed over only
-after it gave what the program gives for views of other capacities, offsets and row counts.
+The invariant: it is compiled from the program alone, and handed over only after its machine code was seen
+to be that of the target, and it gave what the program gives for views of other capacities, offsets and row
+counts.
 """
 
-import io
-import os
-import re
-import shutil
-import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch.export import ExportedProgram
 
+from soaflow.archives import AOT, DESCRIPTION, PROGRAM, read_members
+from soaflow.cpu import this_cpu
+from soaflow.description import Description, read_description
 from soaflow.errors import ArtifactError, ExportError
-from soaflow.export.archives import hand_over, toolchain, without_records
-from soaflow.export.check import Model, check_against_eager, first_line
-from soaflow.export.notices import torch_deprecations_ignored
+from soaflow.export.archives import (
+    Stopwatch,
+    described,
+    hand_over,
+)
+from soaflow.export.build_cache import BuildCache, cache_key
+from soaflow.export.check import Model, check_against_eager, returning
+from soaflow.export.compilation import Compiled, build_options, compile_program, compiler_facts
+from soaflow.export.invariance import BATCH_SIZES, differing_batch_sizes
+from soaflow.export.machine_code import MachineCode, check_machine_code, read_machine_code
 from soaflow.export.program import eager_program, read_program
-from soaflow.export.targets import Target, find_target
 from soaflow.files import sha256_of_file
-from soaflow.models.packages import MODEL_IN_PACKAGE, load_package
-from soaflow.passport import AOT, PROGRAM, Passport, passport_path, verify_artifact
+from soaflow.models.packages import load_package
+from soaflow.passport import Build, Passport, passport_path
+from soaflow.profiles import BALANCED, find_profile
+from soaflow.provenance import code_digest
+from soaflow.soa.contract import STORED
 from soaflow.soa.signature import Signature
-
-OPTIONS: dict[str, Any] = {
-    "cpp.threads": 1,
-    # torch has asked the CPU what it can do; a compiler that cannot do it fails with a message.
-    "cpp.vec_isa_ok": True,
-    "compile_threads": 1,
-    "size_asserts": False,
-    # Inductor assumes at least 2 rows in its input check, though its code is right for 1.
-    "aot_inductor.check_lowerbound": False,
-    "aot_inductor.enable_line_tables": False,
-    # They would live in a directory shared by all builds, and make the bytes differ.
-    "aot_inductor.precompile_headers": False,
-    "aot_inductor.model_name_for_generated_files": MODEL_IN_PACKAGE,
-}
-"""Settings of `torch._inductor.config` for all targets."""
+from soaflow.targets import Target, find_target, require_buildable
+from soaflow.verification import TORCH, verify_artifact
 
 
 def write_aot(
-    program_path: Path | str, target_name: str, path: Path | str, *, scratch: Path | str | None = None
+    program_path: Path | str,
+    target_name: str,
+    path: Path | str,
+    *,
+    profile_name: str = BALANCED,
+    cache: BuildCache | None = None,
+    scratch: Path | str | None = None,
 ) -> Passport:
     """Compile a program for a target, check the artifact against it, and write it with its passport.
 
     Parameters
     ----------
     program_path
-        Of the program, with its passport beside it.
+        Of the program. If its passport lies beside it, the two must belong together; the version of torch
+        that exported it may be another one.
     target_name
-        A key of `soaflow.export.targets.TARGETS`.
+        As `soaflow.targets.find_target` knows it.
     path
         Of the artifact, ending in `.pt2`.
+    profile_name
+        One of `soaflow.profiles.PROFILES`.
+    cache
+        In which an earlier compilation of the same is looked for; the user's unless given.
     scratch
         Folder in which the compiler's files lie until it is done; the system's unless given.
 
@@ -66,146 +69,165 @@ def write_aot(
     ------
     ArtifactError
         If the program is missing, corrupt or not a program.
+    TargetError
+        If there is no such target, or this machine cannot build for it.
+    ConfigError
+        If there is no such profile.
     ExportError
-        If there is no such target or no compiler, or the compilation or the check fails.
+        If there is no compiler, or the compilation or a check fails.
     OutputError
         If the files cannot be written.
     """
-    target = find_target(target_name)
-    passport = verify_artifact(program_path)
-    if passport.kind != PROGRAM:
-        raise ArtifactError(f"{program_path} is of kind {passport.kind}: compile a program")
-    signature = Signature.from_mapping(passport.signature, passport_path(program_path))
-    program = read_program(program_path)
-    eager = eager_program(read_program(program_path))
-    with tempfile.TemporaryDirectory(prefix="soaflow-", dir=scratch) as folder:
-        archive = compile_program(program, target, Path(folder), passport.model)
-        package = Path(folder) / "check.pt2"
-        package.write_bytes(archive)
-        figures = check_against_eager(
-            read_package(package),
-            eager,
-            signature,
-            model_name=passport.model,
-            what=f"AOT artifact for target {target.name}",
-            dtype=passport.dtype,
-        )
-    return hand_over(
-        path,
-        archive,
-        signature,
-        figures,
-        kind=AOT,
-        model_name=passport.model,
-        dtype=passport.dtype,
-        target=target.name,
-        origin={
-            "program_sha256": passport.sha256,
-            "program_passport_sha256": sha256_of_file(passport_path(program_path)),
-        },
-        options={**OPTIONS, **target.inductor_options()},
-        built_by={**toolchain(), **_compiler_facts(target)},
+    stopwatch = Stopwatch.start()
+    target, profile = find_target(target_name), find_profile(profile_name)
+    require_buildable(target)
+    program = _program_description(Path(program_path))
+    signature = _computed_signature(program, program_path)
+    digest = sha256_of_file(program_path)
+    cache = cache or BuildCache.of_this_user()
+    facts = compiler_facts(target)
+    options = build_options(read_program(program_path), target, profile)
+    build_code = code_digest("soaflow.export.compilation")
+    key = cache_key(
+        {
+            "program": digest,
+            "options": options,
+            "environment": target.build_environment(),
+            "toolchain": facts,
+            "cpu": _cpu_built_for(target),
+            "code": build_code,
+        }
     )
+    description = replace(
+        program,
+        kind=AOT,
+        targets=(target.name,),
+        profile=profile.name,
+        origin={**program.origin, "program_sha256": digest, "build_code_sha256": build_code},
+    )
+    with tempfile.TemporaryDirectory(prefix="soaflow-", dir=scratch) as name:
+        folder = Path(name)
+        found = cache.find(key)
+        if found is None:
+            compiling = folder / "compiling"
+            compiling.mkdir()
+            compiled = compile_program(read_program(program_path), target, profile, compiling, program.model)
+            cache.keep(key, compiled.to_bytes())
+        else:
+            compiled = Compiled.from_bytes(found)
+        archive = described(compiled.records, description)
+        what = f"AOT artifact for target {target.name}"
+        machine_code = _machine_code(compiled.records, target, f"{what} of model {program.model}", folder)
+        package = folder / "check.pt2"
+        package.write_bytes(archive)
+        candidate = read_package(package, target.device)
+        figures = check_against_eager(
+            candidate,
+            returning(eager_program(read_program(program_path)), signature, _outputs_are(program)),
+            signature,
+            model_name=program.model,
+            what=what,
+            dtype=program.dtype,
+        )
+        differing = differing_batch_sizes(candidate, signature)
+        if profile.same_bits and differing:
+            raise ExportError(
+                f"the {what} of model {program.model} gives other bits in batches of {differing[0]} rows "
+                f"than in one call, so it is not {profile.name}: choose another profile, or rewrite what "
+                "depends on the batch"
+            )
+    build = Build(
+        {**facts, "flags": list(compiled.flags)},
+        options,
+        machine_code.to_mapping(),
+        {
+            **figures.to_mapping(),
+            "batch_sizes": list(BATCH_SIZES),
+            "batch_sizes_that_differ": list(differing),
+        },
+    )
+    made = stopwatch.made(from_cache=found is not None)
+    return hand_over(path, archive, description, {target.name: build}, {target.name: made})
 
 
-def read_package(path: Path | str) -> Model:
-    """Load a package, as what is called with the inputs one by one; no call is checked.
+def read_package(path: Path | str, device: str = "cpu") -> Model:
+    """Load a package, as what is called with the inputs one by one and returns the outputs.
+
+    A package that stores its outputs, as its description says, gets memory for them in each call. No call
+    is checked.
 
     Parameters
     ----------
     path
         Of the package; it must have been verified, as loading it runs its code.
+    device
+        Where it runs; inputs are moved there and outputs back.
 
     Raises
     ------
     ArtifactError
         If it is no AOTInductor package.
     """
-    run = load_package(path)
-
-    def call(*inputs: torch.Tensor) -> list[torch.Tensor]:
-        return run(list(inputs))
-
-    return call
-
-
-def compile_program(program: ExportedProgram, target: Target, folder: Path, model_name: str) -> bytes:
-    """Compile a program and return the bytes of the package: the shared library and its metadata.
-
-    Parameters
-    ----------
-    program
-        Is used up.
-    target
-        What to compile for.
-    folder
-        Empty; takes the compiler's files.
-    model_name
-        For errors.
-
-    Raises
-    ------
-    ExportError
-        If there is no compiler, or it or Inductor fails.
-    """
-    stream = io.BytesIO()
-    options = {**OPTIONS, **target.inductor_options(), "cpp.cxx": (None, str(_compiler_in(folder)))}
-    with _private_cache(folder / "cache"), torch.no_grad():
-        try:
-            torch._inductor.aoti_compile_and_package(program, package_path=stream, inductor_configs=options)
-        except Exception as error:
-            raise ExportError(
-                f"model {model_name} cannot be compiled for target {target.name}: {first_line(error)}"
-            ) from error
-    # The sources name files of the building machine, and no loader needs them.
-    return without_records(
-        stream.getvalue(), lambda name: bool(re.search(r"\.cpp$|\.kernel_metadata\.json$", name))
+    run = load_package(path, device)
+    described_as = read_description(path) if DESCRIPTION in read_members(path) else None
+    stored = (
+        len(described_as.contract["outputs"]) if described_as and _outputs_are(described_as) == STORED else 0
     )
 
+    def call(*tensors: torch.Tensor) -> list[torch.Tensor]:
+        if device == "cpu":
+            return run(list(tensors))
+        moved = [_moved(tensor, device) for tensor in tensors]
+        outputs = [output.cpu() for output in run(moved) if output is not None]
+        for here, there in zip(tensors[-stored:], moved[-stored:], strict=True) if stored else ():
+            here.copy_(there)
+        return outputs
 
-def _find_compiler() -> str:
-    wanted = os.environ.get("CXX", "g++")
-    found = shutil.which(wanted)
-    if found is None:
-        raise ExportError(
-            f"there is no C++ compiler '{wanted}', which AOT artifacts need: install g++ or set CXX"
-        )
-    return found
-
-
-def _compiler_in(folder: Path) -> Path:
-    """Put a compiler into the folder that leaves the folder's and torch's paths out of what it builds."""
-    compiler = _find_compiler()
-    script = folder / Path(compiler).name
-    torch_folder = Path(torch.__file__).parent
-    script.write_text(
-        f'#!/bin/sh\nexec "{compiler}" "-ffile-prefix-map={folder}=soaflow" '
-        f'"-ffile-prefix-map={torch_folder}=torch" "$@"\n'
-    )
-    script.chmod(0o755)
-    return script
+    if described_as is None:
+        return call
+    return returning(call, _computed_signature(described_as, path), _outputs_are(described_as))
 
 
-def _compiler_facts(target: Target) -> dict[str, Any]:
-    from torch._inductor.cpu_vec_isa import pick_vec_isa  # noqa: PLC0415  2 s, and loaded by now
-
-    compiler = _find_compiler()
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
-    march = target.march or "native"
-    resolved = subprocess.run(
-        [compiler, f"-march={march}", "-Q", "--help=target"], capture_output=True, text=True, check=False
-    )
-    found = re.search(r"-march=\s+(\S+)", resolved.stdout)
-    return {
-        "compiler": version.stdout.splitlines()[0],
-        "march": found[1] if found else march,
-        "vector_instructions": str(pick_vec_isa()),
-    }
+def _computed_signature(description: Description, source: Path | str) -> Signature:
+    return Signature.from_mapping(description.signature, source).computed_in(description.dtype)
 
 
-@contextmanager
-def _private_cache(folder: Path) -> Iterator[None]:
-    from torch._inductor.runtime.cache_dir_utils import temporary_cache_dir  # noqa: PLC0415
+def _outputs_are(description: Description) -> str:
+    return str(description.contract["outputs_are"])
 
-    with torch_deprecations_ignored(), temporary_cache_dir(str(folder)):
-        yield
+
+def _program_description(path: Path) -> Description:
+    if passport_path(path).exists():
+        description = verify_artifact(path, accept=[TORCH]).description
+    elif path.is_file():
+        description = read_description(path)
+    else:
+        raise ArtifactError(f"{path} is not there: export it first")
+    if description.kind != PROGRAM:
+        raise ArtifactError(f"{path} is of kind {description.kind}: compile a program")
+    return description
+
+
+def _cpu_built_for(target: Target) -> list[str]:
+    """Return the building CPU where the build depends on it: compilers' names of CPUs leave much open."""
+    if target.level is not None:
+        return []
+    cpu = this_cpu()
+    return [cpu.describe(), *sorted(cpu.extensions)]
+
+
+def _machine_code(records: Mapping[str, bytes], target: Target, what: str, folder: Path) -> MachineCode:
+    """Disassemble the one library of a package, and check that it is for the target."""
+    (library,) = (content for name, content in records.items() if name.endswith(".so"))
+    path = folder / "library.so"
+    path.write_bytes(library)
+    machine_code = read_machine_code(path)
+    check_machine_code(machine_code, target.level, what)
+    return machine_code
+
+
+def _moved(tensor: torch.Tensor, device: str) -> torch.Tensor:
+    """Move a view with all that lies between its elements, so that it keeps its strides."""
+    extent = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    room = tensor.as_strided((max(extent, 0) if tensor.numel() else 0,), (1,)).to(device)
+    return room.as_strided(tensor.shape, tensor.stride())

@@ -13,7 +13,9 @@ import torch
 
 from soaflow.errors import ExportError, ModelError
 from soaflow.export.examples import CallShape, Values, example_inputs, shapes_to_check
-from soaflow.soa.contract import check_inputs, check_outputs
+from soaflow.soa.calls import call_rows, check_inputs, check_outputs
+from soaflow.soa.contract import RETURNED
+from soaflow.soa.outputs import OutputBlob
 from soaflow.soa.signature import RowRange, Signature
 
 Model = Callable[..., Any]
@@ -77,6 +79,40 @@ def as_tensors(result: Any) -> tuple[Any, ...]:
     return tuple(result) if isinstance(result, tuple | list) else (result,)
 
 
+def returning(run: Model, signature: Signature, outputs_are: str) -> Model:
+    """Return a model that gives its outputs back, for one that may store them.
+
+    Each call makes views of a blob with room for more rows than it stores, and fails if the model writes
+    outside them.
+
+    Parameters
+    ----------
+    run
+        Takes the inputs and, if it stores its outputs, a tensor for each of them.
+    signature
+        As it is for what the model computes in.
+    outputs_are
+        `soaflow.soa.contract.RETURNED` or `STORED`.
+    """
+    if outputs_are == RETURNED:
+        return run
+
+    def call(*inputs: torch.Tensor) -> list[torch.Tensor]:
+        rows = call_rows(signature, inputs)
+        begin, end = _ROWS_BEFORE, _ROWS_BEFORE + rows
+        stored = OutputBlob(signature, end + rows)
+        run(*inputs, *stored.rows(begin, end))
+        if not stored.untouched_but(begin, end):
+            raise ExportError("it writes outside the rows that its outputs are to be stored in")
+        return stored.rows(begin, end)
+
+    return call
+
+
+_ROWS_BEFORE = 5
+"""Rows of the outputs in front of those that a checked call stores."""
+
+
 def eager_outputs(
     model: Model, signature: Signature, inputs: tuple[torch.Tensor, ...], model_name: str
 ) -> tuple[torch.Tensor, ...]:
@@ -95,7 +131,7 @@ def eager_outputs(
             f"{first_line(error)}"
         ) from error
     try:
-        check_outputs(signature, inputs_rows(signature, inputs), outputs)
+        check_outputs(signature, call_rows(signature, inputs), outputs)
     except ModelError as error:
         raise ModelError(f"model {model_name}: {error}") from error
     return outputs
@@ -174,12 +210,6 @@ def check_against_eager(
             f"model does not depend on the inputs, tried from {-largest:g} to {largest:g}: check its weights"
         )
     return CheckFigures(calls, tolerance, differences, values, variations, integers - 1)
-
-
-def inputs_rows(signature: Signature, inputs: tuple[torch.Tensor, ...]) -> int:
-    """Return the number of rows of a call, B."""
-    pairs = zip(signature.inputs, inputs, strict=True)
-    return next(len(tensor) for spec, tensor in pairs if spec.rows.value == "sliced")
 
 
 def first_line(error: Exception) -> str:

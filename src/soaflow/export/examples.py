@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from soaflow.soa.layout import Item, ItemKind
-from soaflow.soa.signature import RowRange, Signature, TensorInput
+from soaflow.soa.layout import Item, ItemKind, Placement
+from soaflow.soa.signature import RowRange, Signature, TensorInput, TensorOutput
 from soaflow.soa.views import inner_planes
 
 
@@ -109,6 +109,20 @@ def example_inputs(
     )
 
 
+def example_outputs(signature: Signature, shape: CallShape) -> tuple[torch.Tensor, ...]:
+    """Make tensors for the outputs of one call to be stored in.
+
+    Parameters
+    ----------
+    signature
+        Of the model.
+    shape
+        Sizes of the call; the predictions have room for twice the rows of the sliced collection.
+    """
+    placement = signature.output_layout.place(2 * shape.capacity)
+    return tuple(_example_output(placement, spec, shape.rows) for spec in signature.outputs)
+
+
 def shapes_to_check() -> Iterator[CallShape]:
     """Yield the calls that every program and artifact is checked with.
 
@@ -144,6 +158,15 @@ def _rows_of(signature: Signature, shape: CallShape, others: list[str], spec: Te
     # One more alignment's worth of rows pads to another S for every dtype.
     capacity = shape.whole_capacity * (number + 1) + number * spec.layout.alignment
     return _Rows(shape.whole_rows * (number + 1), 0, capacity)
+
+
+def _example_output(placement: Placement, spec: TensorOutput, rows: int) -> torch.Tensor:
+    item = placement.layout[spec.items[0]]
+    sizes, planes = inner_planes(item, len(spec.items))
+    stride = placement.stride(item.name)
+    room = np.zeros(stride * len(spec.items) * item.planes, item.dtype)
+    strides = (item.itemsize, *(plane * stride * item.itemsize for plane in planes))
+    return torch.from_numpy(np.lib.stride_tricks.as_strided(room, (rows, *sizes), strides))
 
 
 def _example(

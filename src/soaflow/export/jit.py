@@ -8,19 +8,21 @@ TorchScript is deprecated in favour of torch.export; the program stays the maste
 """
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from soaflow.archives import JIT
 from soaflow.errors import ConfigError, ExportError
-from soaflow.export.archives import hand_over, toolchain, without_records
+from soaflow.export.archives import Stopwatch, describe, described, hand_over, read_records, toolchain
 from soaflow.export.check import check_against_eager, eager_outputs, first_line
 from soaflow.export.examples import example_inputs, tracing_shape
 from soaflow.export.notices import tracer_warnings_ignored
 from soaflow.models.precision import InPrecision
-from soaflow.passport import JIT, Passport
+from soaflow.passport import Build, Passport
 from soaflow.soa.signature import Signature
 
 MODES = ("trace", "script")
@@ -72,9 +74,12 @@ def write_jit(
     """
     if mode not in MODES:
         raise ConfigError(f"key 'jit' of model {model_name} is {mode!r}: choose one of {', '.join(MODES)}")
+    stopwatch = Stopwatch.start()
     names = [spec.name for spec in signature.inputs]
     eager = InPrecision(model, getattr(torch, dtype), names).eval()
-    archive = jit_bytes(eager, signature, mode, model_name)
+    description = describe(JIT, signature, model_name=model_name, dtype=dtype, origin=origin)
+    records = read_records(jit_bytes(eager, signature, mode, model_name))
+    archive = described(_without_sources(records), description)
     with tracer_warnings_ignored():
         loaded = torch.jit.load(  # type: ignore[no-untyped-call]
             io.BytesIO(archive), map_location="cpu"
@@ -82,23 +87,12 @@ def write_jit(
     figures = check_against_eager(
         loaded, eager, signature, model_name=model_name, what="TorchScript artifact", dtype=dtype
     )
-    return hand_over(
-        path,
-        archive,
-        signature,
-        figures,
-        kind=JIT,
-        model_name=model_name,
-        dtype=dtype,
-        target="",
-        origin=origin,
-        options={"mode": mode, "frozen": True},
-        built_by=toolchain(),
-    )
+    build = Build(toolchain(), {"mode": mode, "frozen": True}, {}, figures.to_mapping())
+    return hand_over(path, archive, description, {JIT: build}, {JIT: stopwatch.made()})
 
 
 def jit_bytes(model: nn.Module, signature: Signature, mode: str, model_name: str) -> bytes:
-    """Return a model as the bytes of a frozen TorchScript file, without the paths of its source files.
+    """Return a model as the bytes of a frozen TorchScript file.
 
     Raises
     ------
@@ -124,4 +118,9 @@ def jit_bytes(model: nn.Module, signature: Signature, mode: str, model_name: str
                 f"model {model_name} cannot be exported to TorchScript by {mode}: {first_line(error)}; "
                 f"rewrite it or set 'jit: {other}'"
             ) from error
-    return without_records(stream.getvalue(), lambda name: name.endswith(".debug_pkl"))
+    return stream.getvalue()
+
+
+def _without_sources(records: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Leave out the records that name source files, which no loader needs."""
+    return {name: content for name, content in records.items() if not name.endswith(".debug_pkl")}

@@ -1,12 +1,12 @@
 """The torch.export program of a model: the master from which every AOT artifact is built.
 
 The invariant: its sizes are symbols (B for the rows of a call, one more for each whole collection) and
-so are the strides of its inputs, so whatever is compiled from it is right for any view of a collection.
+so are the strides of its inputs and of the tensors that it stores its outputs in, so whatever is compiled
+from it is right for any view of a collection.
 """
 
 import copy
 import io
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,17 @@ import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
+from soaflow.archives import PROGRAM, check_archive
 from soaflow.errors import ArtifactError, ExportError
-from soaflow.export.archives import hand_over, toolchain
-from soaflow.export.check import check_against_eager, eager_outputs, first_line
-from soaflow.export.examples import example_inputs, tracing_shape
+from soaflow.export.archives import Stopwatch, describe, described, hand_over, read_records, toolchain
+from soaflow.export.check import check_against_eager, eager_outputs, first_line, returning
+from soaflow.export.examples import example_inputs, example_outputs, tracing_shape
 from soaflow.export.notices import torch_deprecations_ignored
 from soaflow.export.strides import check_strides, keep_stride_ranges, symbolic_strides
 from soaflow.models.precision import InPrecision
-from soaflow.passport import PROGRAM, Passport
+from soaflow.models.storing import StoringOutputs
+from soaflow.passport import Build, Passport
+from soaflow.soa.contract import RETURNED, STORED
 from soaflow.soa.signature import RowRange, Signature
 
 
@@ -33,6 +36,7 @@ def write_program(
     model_name: str,
     dtype: str,
     origin: dict[str, Any],
+    store_outputs: bool = True,
 ) -> Passport:
     """Export a model's program, check it against the eager model, and write it with its passport.
 
@@ -50,6 +54,9 @@ def write_program(
         What the model is to compute in, such as `"float32"`.
     origin
         What the model was made from, for the passport.
+    store_outputs
+        Whether a call stores the outputs in tensors that follow its inputs, and does not return them.
+        Where an output is not floating they are returned all the same: a store could cut values off unseen.
 
     Raises
     ------
@@ -60,35 +67,43 @@ def write_program(
     OutputError
         If the files cannot be written.
     """
+    stopwatch = Stopwatch.start()
     names = [spec.name for spec in signature.inputs]
     eager = InPrecision(model, getattr(torch, dtype), names).eval()
-    program = export_program(eager, signature, model_name)
-    archive = program_bytes(program)
+    outputs_are = STORED if store_outputs and signature.has_floating_outputs else RETURNED
+    computed = signature.computed_in(dtype)
+    description = describe(
+        PROGRAM, signature, model_name=model_name, dtype=dtype, origin=origin, outputs_are=outputs_are
+    )
+    program = export_program(eager, computed, model_name, outputs_are=outputs_are)
+    archive = described(read_records(program_bytes(program)), description)
     figures = check_against_eager(
-        eager_program(read_program_bytes(archive)),
+        returning(eager_program(read_program_bytes(archive)), computed, outputs_are),
         eager,
-        signature,
+        computed,
         model_name=model_name,
         what="program",
         dtype=dtype,
     )
-    return hand_over(
-        path,
-        archive,
-        signature,
-        figures,
-        kind=PROGRAM,
-        model_name=model_name,
-        dtype=dtype,
-        target="",
-        origin=origin,
-        options={"strict": False, "strides": "symbols"},
-        built_by=toolchain(),
-    )
+    build = Build(toolchain(), {"strict": False, "symbolic_strides": True}, {}, figures.to_mapping())
+    return hand_over(path, archive, description, {PROGRAM: build}, {PROGRAM: stopwatch.made()})
 
 
-def export_program(model: nn.Module, signature: Signature, model_name: str) -> ExportedProgram:
+def export_program(
+    model: nn.Module, signature: Signature, model_name: str, *, outputs_are: str = RETURNED
+) -> ExportedProgram:
     """Export a model with symbolic rows and strides.
+
+    Parameters
+    ----------
+    model
+        Called with the inputs, one by one.
+    signature
+        As it is for what the model computes in.
+    model_name
+        For errors.
+    outputs_are
+        `RETURNED`, or `STORED` in tensors that follow the inputs.
 
     Raises
     ------
@@ -97,13 +112,21 @@ def export_program(model: nn.Module, signature: Signature, model_name: str) -> E
     ExportError
         If the model cannot be exported, fixes its batch size, or asks about strides.
     """
-    inputs = example_inputs(signature, tracing_shape(signature), seed=0)
+    shape = tracing_shape(signature)
+    tensors = inputs = example_inputs(signature, shape, seed=0)
+    symbols = _row_symbols(signature)
     with torch.no_grad():
         eager_outputs(model, signature, inputs, model_name)
+        if outputs_are == STORED:
+            model = StoringOutputs(model, len(inputs)).eval()
+            tensors = (*inputs, *example_outputs(signature, shape))
         try:
-            with symbolic_strides(inputs):
+            with symbolic_strides(tensors):
                 program = torch.export.export(
-                    model, inputs, dynamic_shapes=_row_symbols(signature), strict=False
+                    model,
+                    tensors,
+                    dynamic_shapes=(symbols,) if outputs_are == STORED else symbols[: len(inputs)],
+                    strict=False,
                 )
         except ExportError:
             raise
@@ -141,17 +164,13 @@ def read_program(path: Path | str) -> ExportedProgram:
     ArtifactError
         If it is not there or not a whole program.
     """
+    check_archive(path, PROGRAM)
     try:
-        archive = Path(path).read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror}; export the program again") from error
-    try:
-        damaged = zipfile.ZipFile(io.BytesIO(archive)).testzip()
-        if damaged is None:
-            return read_program_bytes(archive)
-    except Exception as error:
-        raise ArtifactError(f"{path} is corrupt or no exported program: export it again") from error
-    raise ArtifactError(f"{path} is corrupt in its part {damaged}: export it again")
+        return read_program_bytes(Path(path).read_bytes())
+    except Exception as error:  # torch lets the errors of whatever it stumbles over through
+        raise ArtifactError(
+            f"{path} cannot be read by torch {torch.__version__}: export the program again"
+        ) from error
 
 
 def eager_program(program: ExportedProgram) -> nn.Module:
@@ -161,10 +180,12 @@ def eager_program(program: ExportedProgram) -> nn.Module:
 
 
 def _row_symbols(signature: Signature) -> tuple[dict[int, Any] | None, ...]:
+    """Return which dimensions of the inputs, and of the outputs as far as they are stored, are symbols."""
     batch = Dim("B", min=1)
     whole = {name: Dim(f"N_{name}", min=0) for name in signature.collections}
     symbols: dict[RowRange, Any] = {RowRange.SLICED: batch}
-    return tuple(
+    inputs = (
         None if spec.rows is RowRange.BATCH_BEGIN else {0: symbols.get(spec.rows, whole.get(spec.collection))}
         for spec in signature.inputs
     )
+    return (*inputs, *({0: batch} for _ in signature.outputs))

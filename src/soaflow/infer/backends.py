@@ -9,8 +9,9 @@ passport's SHA-256 before they are opened. `torch._inductor` is never imported: 
 the raw loader needs none of it.
 """
 
+import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,18 @@ from typing import Any
 import torch
 from torch import nn
 
+from soaflow.archives import AOT, FAT, JIT
+from soaflow.description import Description
 from soaflow.errors import ArtifactError
-from soaflow.models.packages import load_package
+from soaflow.infer.tensors import Outputs
+from soaflow.models.packages import MODEL_IN_PACKAGE, load_package
 from soaflow.models.precision import InPrecision
-from soaflow.passport import AOT, JIT, Passport, verify_artifact
-from soaflow.soa.contract import check_inputs
+from soaflow.passport import Passport
+from soaflow.soa.calls import call_rows, check_inputs
+from soaflow.soa.contract import STORED
+from soaflow.soa.outputs import OutputBlob
 from soaflow.soa.signature import Signature
+from soaflow.verification import chosen_target, verify_artifact
 
 
 class Backend:
@@ -35,7 +42,7 @@ class Backend:
         The last Python call before the model's own code. It takes the input tensors one by one.
     check
         Raises `ContractError` for inputs that the artifact must not be given; None for a model that
-        takes any.
+        takes any. `Backend.check` calls it.
     source_sha256
         Of the artifact's file, or of the weights'; empty for a model that is from no file.
     """
@@ -64,19 +71,46 @@ class Backend:
             What the model returns, in its order; `soaflow.soa.contract.check_outputs` tells whether that
             is the tensors it must return.
 
+        No call is checked here: see `check`.
+        """
+        results = self.run(inputs)
+        return list(results) if isinstance(results, list | tuple) else [results]
+
+    def check(self, inputs: Sequence[torch.Tensor]) -> None:
+        """Check the inputs of a call against the artifact's contract.
+
+        Batches of the same tensors differ in their rows only, so a job needs to check but one call of each
+        number of rows.
+
         Raises
         ------
         ContractError
-            If the inputs do not hold the artifact's contract.
+            If they do not hold it.
         """
         if self._check is not None:
             self._check(inputs)
-        results = self.run(inputs)
-        return list(results) if isinstance(results, list | tuple) else [results]
 
     def run(self, inputs: Sequence[torch.Tensor]) -> object:
         """Call the program with the inputs."""
         return self.program(*inputs)
+
+    def run_batch(self, inputs: Sequence[torch.Tensor], outputs: Outputs, begin: int, end: int) -> float:
+        """Run the model on a batch and put its outputs into the rows from `begin` to before `end`.
+
+        Returns
+        -------
+        float
+            Seconds that this took after the model's return: 0 for an artifact that stores its outputs itself.
+
+        Raises
+        ------
+        ModelError
+            If the outputs are not those of the signature, or do not fit their items.
+        """
+        results = self(inputs)
+        returned = time.perf_counter()
+        outputs.write(results, begin, end)
+        return time.perf_counter() - returned
 
 
 class AotBackend(Backend):
@@ -85,6 +119,32 @@ class AotBackend(Backend):
     def run(self, inputs: Sequence[torch.Tensor]) -> object:
         """Call the program with the list of inputs."""
         return self.program(list(inputs))
+
+
+class StoringBackend(AotBackend):
+    """An AOTInductor artifact that stores its outputs in tensors that follow its inputs."""
+
+    def __init__(
+        self,
+        program: Callable[..., object],
+        check: Callable[[Sequence[torch.Tensor]], None],
+        source_sha256: str,
+        signature: Signature,
+    ) -> None:
+        super().__init__(program, check, source_sha256)
+        self._signature = signature
+
+    def __call__(self, inputs: Sequence[torch.Tensor]) -> list[Any]:
+        """Run the model with memory of this call's own for the outputs, and return them."""
+        rows = call_rows(self._signature, inputs)
+        outputs = OutputBlob(self._signature, rows).rows(0, rows)
+        self.program([*inputs, *outputs])
+        return outputs
+
+    def run_batch(self, inputs: Sequence[torch.Tensor], outputs: Outputs, begin: int, end: int) -> float:
+        """Run the model on a batch, which stores its outputs in their rows; nothing is left to do."""
+        self.program([*inputs, *outputs.rows(begin, end)])
+        return 0.0
 
 
 def eager(
@@ -119,7 +179,9 @@ def eager(
     return Backend(program, source_sha256=weights_sha256)
 
 
-def jit(path: Path | str, signature: Signature, device: str = "cpu") -> Backend:
+def jit(
+    path: Path | str, signature: Signature, device: str = "cpu", *, accept: Collection[str] = ()
+) -> Backend:
     """Load a TorchScript artifact.
 
     Parameters
@@ -130,13 +192,16 @@ def jit(path: Path | str, signature: Signature, device: str = "cpu") -> Backend:
         Of the job; the artifact's must be the same.
     device
         `"cpu"` or `"cuda"`.
+    accept
+        What need not fit; see `soaflow.verification.verify_artifact`.
 
     Raises
     ------
     ArtifactError
-        If the artifact is corrupt, is another than its passport's, or has another signature.
+        If the artifact is corrupt, is another than its passport's, does not fit this machine, or has
+        another signature.
     """
-    passport = _verified(path, signature, JIT)
+    passport = _verified(path, signature, (JIT,), accept)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
@@ -146,8 +211,12 @@ def jit(path: Path | str, signature: Signature, device: str = "cpu") -> Backend:
     return Backend(program, partial(check_inputs, signature), passport.sha256)
 
 
-def aot(path: Path | str, signature: Signature, device: str = "cpu") -> Backend:
+def aot(
+    path: Path | str, signature: Signature, device: str = "cpu", *, accept: Collection[str] = ()
+) -> Backend:
     """Load an AOTInductor artifact with the raw loader, which takes milliseconds.
+
+    Of a fat artifact only the target is unpacked and loaded that suits this CPU best.
 
     Parameters
     ----------
@@ -157,33 +226,46 @@ def aot(path: Path | str, signature: Signature, device: str = "cpu") -> Backend:
         Of the job; the artifact's must be the same.
     device
         `"cpu"` or `"cuda"`.
+    accept
+        What need not fit; see `soaflow.verification.verify_artifact`.
 
     Raises
     ------
     ArtifactError
-        If the artifact is corrupt, is another than its passport's, or has another signature.
+        If the artifact is corrupt, is another than its passport's, does not fit this machine, or has
+        another signature.
     """
-    passport = _verified(path, signature, AOT)
-    return AotBackend(load_package(path, device), partial(check_inputs, signature), passport.sha256)
+    passport = _verified(path, signature, (AOT, FAT), accept)
+    name = chosen_target(passport) if passport.description.kind == FAT else MODEL_IN_PACKAGE
+    program, check = load_package(path, device, name), partial(check_inputs, signature)
+    if passport.description.contract["outputs_are"] == STORED:
+        computed = signature.computed_in(passport.description.dtype)
+        return StoringBackend(program, check, passport.sha256, computed)
+    return AotBackend(program, check, passport.sha256)
 
 
-def _verified(path: Path | str, signature: Signature, kind: str) -> Passport:
+def _verified(
+    path: Path | str, signature: Signature, kinds: tuple[str, ...], accept: Collection[str]
+) -> Passport:
     """Return an artifact's passport after a check that file, kind and signature are those expected."""
-    passport = verify_artifact(path)
-    if passport.kind != kind:
-        raise ArtifactError(f"{path} is of kind '{passport.kind}', not '{kind}': name a file of that kind")
-    if passport.signature != signature.to_mapping():
+    passport = verify_artifact(path, accept=accept)
+    description = passport.description
+    if description.kind not in kinds:
+        raise ArtifactError(
+            f"{path} is of kind '{description.kind}', not '{kinds[0]}': name a file of that kind"
+        )
+    if description.signature != signature.to_mapping():
         raise ArtifactError(
             f"{path} was exported for other inputs or outputs than the job's: see "
-            f"{_differing(passport, signature)}, and export the model again"
+            f"{_differing(description, signature)}, and export the model again"
         )
     return passport
 
 
-def _differing(passport: Passport, signature: Signature) -> str:
+def _differing(description: Description, signature: Signature) -> str:
     mine = signature.to_mapping()
     for part in ("inputs", "outputs"):
-        theirs = {spec["name"]: spec for spec in passport.signature.get(part, [])}
+        theirs = {spec["name"]: spec for spec in description.signature.get(part, [])}
         for spec in mine[part]:
             if theirs.pop(spec["name"], None) != spec:
                 return f"{part} '{spec['name']}'"

@@ -6,26 +6,14 @@ blob then is. Torch is imported only by the functions that move something, so th
 ask for a device without it.
 """
 
-import ctypes
 from typing import TYPE_CHECKING, Protocol
 
 from soaflow.errors import DeviceError
+from soaflow.gpu import gpu_architectures
 from soaflow.infer.variants import Device
 
 if TYPE_CHECKING:
     import torch
-
-
-def gpu_count() -> int:
-    """Return how many GPUs the NVIDIA driver shows this process; 0 without a driver."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return 0
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
-        return 0
-    return count.value
 
 
 def require_device(device: Device, *, asked_by: str) -> None:
@@ -43,7 +31,7 @@ def require_device(device: Device, *, asked_by: str) -> None:
     DeviceError
         If it is not there.
     """
-    if device is Device.CUDA and not gpu_count():
+    if device is Device.CUDA and not gpu_architectures():
         raise DeviceError(
             f"{asked_by} runs on cuda, and this machine shows no NVIDIA GPU: run it where there is one, "
             "or set the variant's device to cpu"

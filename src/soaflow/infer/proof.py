@@ -18,7 +18,7 @@ from soaflow.errors import ProofError, StorageError
 from soaflow.files import read_json
 from soaflow.infer.variants import Device
 
-PROOF_VERSION = 2
+PROOF_VERSION = 3
 """Version of the keys of a proof file."""
 
 RAW_TIMES_KEPT = 1000
@@ -137,6 +137,9 @@ class Proof:
         At `QUANTILES`; empty without batches.
     batch_seconds_total
         Sum over all batches.
+    storing_seconds_total
+        What of it the copy of the outputs into the file took, with the checks of their shape and range; 0
+        for an artifact that stores them there itself.
     load_seconds, warm_up_seconds
         Time to verify and load the model, and of the warm-up calls.
     witness_seconds
@@ -179,6 +182,7 @@ class Proof:
     batch_seconds: tuple[float, ...]
     batch_seconds_quantiles: tuple[float, ...]
     batch_seconds_total: float
+    storing_seconds_total: float
     load_seconds: float
     warm_up_seconds: float
     witness_seconds: float

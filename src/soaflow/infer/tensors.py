@@ -12,7 +12,7 @@ import torch
 from soaflow.errors import ModelError, StorageError
 from soaflow.infer.devices import Place
 from soaflow.soa.batches import batch_ranges
-from soaflow.soa.contract import check_outputs
+from soaflow.soa.calls import check_outputs
 from soaflow.soa.layout import Layout
 from soaflow.soa.signature import BATCH_BEGIN_LAYOUT, RowRange, Signature, TensorInput, TensorOutput
 from soaflow.soa.storage import FileHeader, MappedBlob
@@ -220,6 +220,10 @@ class Outputs:
             OutputTensor(spec, view(self._blob, plan_view(mapped.placement, spec.items)))
             for spec in signature.outputs
         ]
+
+    def rows(self, begin: int, end: int) -> list[torch.Tensor]:
+        """Return the views of the rows from `begin` to before `end`, for a model that stores them itself."""
+        return [output.tensor.narrow(0, begin, end - begin) for output in self._outputs]
 
     def check(self, results: Sequence[torch.Tensor], rows: int) -> None:
         """Check what the model returned for a number of rows.

@@ -16,15 +16,11 @@ from enum import StrEnum
 from typing import Any, Self, TypeVar
 
 from soaflow.errors import ConfigError
+from soaflow.profiles import BALANCED, find_profile
+from soaflow.targets import FAT, NATIVE, find_target
 
 COMPUTING_DTYPES = ("float64", "float32", "float16", "bfloat16")
 """What a model may compute in. Its inputs stay views in the items' own dtypes."""
-
-NATIVE_TARGET = "native"
-"""The target that stands for the CPU of the machine that exports."""
-
-CUDA_TARGETS = "cuda"
-"""How the names of targets for a GPU begin; all others are for a CPU."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -55,7 +51,10 @@ class Variant:
     backend
         What executes the model.
     target
-        What the AOT artifact is built for; the other backends do not use it.
+        What the AOT artifact is built for, or `"fat"` for the one that holds several; the other backends
+        do not use it.
+    profile
+        The build profile of the AOT artifact; the other backends do not use it.
     device
         Where the model runs.
     dtype
@@ -67,11 +66,14 @@ class Variant:
     ------
     ConfigError
         If a field does not fit.
+    TargetError
+        If there is no such target.
     """
 
     name: str
     backend: Backend
-    target: str = NATIVE_TARGET
+    target: str = NATIVE
+    profile: str = BALANCED
     device: Device = Device.CPU
     dtype: str = "float32"
     batch_size: int = 0
@@ -82,11 +84,13 @@ class Variant:
         # Plain strings, as a workflow's parameters may carry, become the members that they name.
         object.__setattr__(self, "backend", _choice(self.name, "backend", self.backend, Backend))
         object.__setattr__(self, "device", _choice(self.name, "device", self.device, Device))
-        on_cpu = not self.target.startswith(CUDA_TARGETS)
-        if self.backend is Backend.AOT and self.device is Device.CUDA and on_cpu:
+        target_device = "cpu" if self.target == FAT else find_target(self.target).device
+        find_profile(self.profile)
+        if self.backend is Backend.AOT and self.device != target_device:
             raise ConfigError(
                 f"variant '{self.name}' runs an AOT artifact of target '{self.target}', which is compiled "
-                "for the CPU, on device cuda: use backend eager or jit on cuda, or device cpu"
+                f"for {target_device}, on device {self.device}: name a target for {self.device}, or set "
+                f"device to {target_device}"
             )
         if self.dtype not in COMPUTING_DTYPES:
             raise ConfigError(
@@ -118,8 +122,9 @@ class Variant:
             raise ConfigError(f"variant '{name}' has unknown key {unknown[0]!r}: use {', '.join(known)}")
         if "backend" not in entry:
             raise ConfigError(f"variant '{name}' has no key 'backend': choose one of {', '.join(Backend)}")
-        if "target" in entry and entry["backend"] != Backend.AOT:
-            raise ConfigError(f"variant '{name}' has key 'target', which only backend aot uses: remove it")
+        for key in ("target", "profile"):
+            if key in entry and entry["backend"] != Backend.AOT:
+                raise ConfigError(f"variant '{name}' has key '{key}', which only backend aot uses: remove it")
         return cls(name=name, **entry)
 
 

@@ -143,7 +143,8 @@ class Witness:
     def _note(self, tensors: Sequence[torch.Tensor]) -> None:
         started = time.perf_counter()
         self.calls += 1
-        for sightings, tensor in zip(self._sightings, tensors, strict=True):
+        inputs = tensors[: len(self._sightings)]  # outputs that are stored follow
+        for sightings, tensor in zip(self._sightings, inputs, strict=True):
             sightings.add(tensor, *self._expected)
         self.seconds += time.perf_counter() - started
 

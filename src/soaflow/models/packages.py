@@ -12,11 +12,13 @@ import torch
 from soaflow.errors import ArtifactError
 
 MODEL_IN_PACKAGE = "model"
-"""Name of the one model in a package."""
+"""Name of the model in a package that holds one; in a fat package each has the name of its target."""
 
 
-def load_package(path: Path | str, device: str = "cpu") -> Callable[[list[torch.Tensor]], list[torch.Tensor]]:
-    """Load a package, as what is called with the list of inputs and returns the list of outputs.
+def load_package(
+    path: Path | str, device: str = "cpu", name: str = MODEL_IN_PACKAGE
+) -> Callable[[list[torch.Tensor]], list[torch.Tensor]]:
+    """Load one model of a package, as what is called with the list of inputs and returns the list of outputs.
 
     A call checks nothing: inputs that do not hold the artifact's contract are read out of bounds.
 
@@ -26,6 +28,8 @@ def load_package(path: Path | str, device: str = "cpu") -> Callable[[list[torch.
         Of the package; it must have been verified, as loading it runs its code.
     device
         `"cpu"` or `"cuda"`.
+    name
+        Of the model; no other is unpacked or loaded.
 
     Raises
     ------
@@ -35,7 +39,7 @@ def load_package(path: Path | str, device: str = "cpu") -> Callable[[list[torch.
     single_threaded, runners, device_index = True, 1, 0 if device == "cuda" else -1
     try:
         loader = torch._C._aoti.AOTIModelPackageLoader(
-            str(path), MODEL_IN_PACKAGE, single_threaded, runners, device_index
+            str(path), name, single_threaded, runners, device_index
         )
     except RuntimeError as error:
         raise ArtifactError(f"{path} cannot be loaded as an AOTInductor package: export it again") from error

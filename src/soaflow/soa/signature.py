@@ -117,6 +117,15 @@ class Signature:
         """Names of the collections that the inputs need, without repetition."""
         return tuple(dict.fromkeys(spec.collection for spec in self.inputs if spec.collection))
 
+    @property
+    def has_floating_outputs(self) -> bool:
+        """Whether all outputs are floating, so that a store can cut none of their values off."""
+        return all(item.floating for item in self.output_layout.items)
+
+    def computed_in(self, dtype: str) -> Self:
+        """Return this signature as it is for a model that computes in a dtype: see `with_float64_outputs`."""
+        return self.with_float64_outputs() if dtype == "float64" else self
+
     def with_float64_outputs(self) -> Self:
         """Return this signature with floating outputs stored as float64; other outputs stay as they are.
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from soaflow.errors import ModelError, TrainingError
 from soaflow.soa.batches import batch_ranges
-from soaflow.soa.contract import check_outputs
+from soaflow.soa.calls import check_outputs
 from soaflow.soa.signature import Signature
 from soaflow.threads import run_single_threaded
 from soaflow.train import losses

@@ -1,0 +1,117 @@
+"""A store of compiled packages that outlives the results, so that the same build is made once.
+
+The invariant: what is found is, byte for byte, what was kept under that key; a damaged entry counts as
+none. A key is made of everything that a build depends on, so an entry never gets old. No build fails
+because of its cache: what cannot be kept is built again next time, after one sentence that says so. Whoever
+can write to the folder can run code as whoever builds there.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from soaflow.errors import OutputError
+from soaflow.files import replacing
+
+VARIABLE = "SOAFLOW_CACHE"
+"""Environment variable with the folder of the cache, or `off`."""
+
+LARGEST_BYTES = 1 << 30
+"""Of all entries; the least recently used go first."""
+
+_ENTRY = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\.[0-9a-f]{12}")
+"""Names of entries, and of those that a killed job left half written: no other file is the cache's."""
+
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+@dataclass(frozen=True, slots=True)
+class BuildCache:
+    """Entries by key.
+
+    Parameters
+    ----------
+    folder
+        Is made when the first entry is kept; None for a cache that keeps nothing.
+    """
+
+    folder: Path | None
+
+    @classmethod
+    def of_this_user(cls) -> Self:
+        """Return the cache that the environment names, or that of the user (XDG base directories).
+
+        A user without a home has none.
+        """
+        named = os.environ.get(VARIABLE)
+        if named == "off":
+            return cls(None)
+        if named:
+            return cls(Path(named).absolute())
+        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+        try:
+            return cls(base.expanduser() / "soaflow" / "builds")
+        except RuntimeError:
+            return cls(None)
+
+    def find(self, key: str) -> bytes | None:
+        """Return what was kept under a key, or None."""
+        if self.folder is None:
+            return None
+        path = self.folder / key
+        try:
+            entry = path.read_bytes()
+            os.utime(path)
+        except OSError:
+            return None
+        digest, content = entry[:_DIGEST_BYTES], entry[_DIGEST_BYTES:]
+        return content if hashlib.sha256(content).digest() == digest else None
+
+    def keep(self, key: str, content: bytes) -> None:
+        """Keep content under a key, and let go of what was not used for longest.
+
+        If that cannot be done, a sentence on the standard error says why.
+        """
+        if self.folder is None:
+            return
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with replacing(self.folder / key) as temporary:
+                temporary.write_bytes(hashlib.sha256(content).digest() + content)
+            self._let_go()
+        except (OSError, OutputError) as error:
+            reason = error.__cause__ if isinstance(error, OutputError) else error
+            print(
+                f"soaflow: warning: the build cache {self.folder} cannot be written: "
+                f"{getattr(reason, 'strerror', None) or error}; mend that, or set {VARIABLE} to another "
+                "folder or to off",
+                file=sys.stderr,
+            )
+
+    def _let_go(self) -> None:
+        assert self.folder is not None
+        entries = []
+        for path in self.folder.iterdir():
+            if not _ENTRY.fullmatch(path.name):
+                continue
+            with contextlib.suppress(OSError):  # another job may have let go of it
+                status = path.stat()
+                entries.append((status.st_mtime_ns, status.st_size, path))
+        size = sum(entry_size for _, entry_size, _ in entries)
+        for _, entry_size, path in sorted(entries)[:-1]:
+            if size <= LARGEST_BYTES:
+                return
+            path.unlink(missing_ok=True)
+            size -= entry_size
+
+
+def cache_key(ingredients: Mapping[str, Any]) -> str:
+    """Return the key of a build: the SHA-256 (hex) of all that it depends on, as JSON values."""
+    return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,204 @@
+"""How fast the build profiles of an artifact are, by the rows of a call and of a chunk.
+
+The invariant: all profiles are timed in turn in one process, on one thread, through the raw loader, with
+views of one blob that holds real events. The ratios hold for this machine; the seconds are its alone.
+"""
+
+import ctypes
+import mmap
+from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from soaflow.cpu import this_cpu
+from soaflow.errors import StorageError
+from soaflow.files import write_json
+from soaflow.infer import backends, process
+from soaflow.infer.devices import InPlace
+from soaflow.infer.tensors import InputTensor, Outputs, check_layouts, input_tensors
+from soaflow.passport import read_passport
+from soaflow.soa.batches import batch_ranges
+from soaflow.soa.layout import ItemKind, Placement
+from soaflow.soa.signature import Signature
+from soaflow.soa.storage import EVENTS, MappedBlob, map_blob, read_header
+from soaflow.threads import run_single_threaded
+from soaflow.timing import Times, interleaved
+
+CALL_ROWS = (1, 16, 256, 4096)
+"""Rows of the single calls that are timed."""
+
+CHUNK_ROWS = (64, 256, 1024, 4096)
+"""Rows of a call that are tried for a whole shard, beside the shard in one call."""
+
+SHARD_ROWS = (65536, 16384, 4096)
+"""Rows of the whole shard: the most that can be run through in `PASS_SECONDS`, the last in any case."""
+
+PASS_SECONDS = 0.5
+
+_CALLS_AHEAD = 64
+"""Batches of one size that are called in turn, so that they are not all in the nearest cache."""
+
+
+def measure_profiles(
+    artifacts: Mapping[str, Path | str], events_path: Path | str, path: Path | str
+) -> dict[str, Any]:
+    """Time artifacts of one program in several profiles, and write the figures as JSON.
+
+    Parameters
+    ----------
+    artifacts
+        By profile; each with its passport.
+    events_path
+        The file with the events; its rows are repeated where there are too few.
+    path
+        The file to write: `calls` by rows, and `shard` by rows of a chunk (0 for one call), each with the
+        `Times` by profile; `recommended` names the profile, and for the shard the chunk too.
+
+    Raises
+    ------
+    ArtifactError
+        If an artifact is not sound or has another signature than the others.
+    StorageError
+        If the events file is not valid, has other layouts or no rows.
+    OutputError
+        If the figures cannot be written.
+    """
+    run_single_threaded()
+    process.keep_freed_memory()
+    passports = {profile: read_passport(artifact) for profile, artifact in artifacts.items()}
+    first_path, first = next((artifacts[name], passport) for name, passport in passports.items())
+    declared = Signature.from_mapping(first.description.signature, first_path)
+    loaded = {profile: backends.aot(artifact, declared) for profile, artifact in artifacts.items()}
+    signature = declared.computed_in(first.description.dtype)
+    header = read_header(events_path, EVENTS)
+    check_layouts(header, signature)
+    blobs = {name: map_blob(header, name) for name in signature.collections}
+    sliced = signature.sliced_collection
+    if not blobs[sliced].placement.rows:
+        raise StorageError(f"{events_path} has no rows of {sliced} to measure with: name a file with events")
+    with torch.inference_mode():
+        blobs[sliced] = tiled(blobs[sliced], max(CALL_ROWS) * 2)
+        calls = {
+            str(rows): interleaved(
+                {name: _calls(backend, signature, blobs, rows) for name, backend in loaded.items()}
+            )
+            for rows in CALL_ROWS
+        }
+        shard_rows = _shard_rows(calls[str(CALL_ROWS[-1])])
+        blobs[sliced] = tiled(blobs[sliced], shard_rows)
+        passes = {
+            (name, chunk): _pass(backend, signature, blobs, chunk)
+            for chunk in (*(chunk for chunk in CHUNK_ROWS if chunk < shard_rows), 0)
+            for name, backend in loaded.items()
+        }
+        shard = interleaved({f"{name} {chunk}": call for (name, chunk), call in passes.items()}, rounds=5)
+    description = first.description
+    figures = {
+        "model": description.model,
+        "dtype": description.dtype,
+        "target": description.targets[0],
+        "cpu": this_cpu().describe(),
+        "torch": str(torch.__version__),
+        "artifacts_sha256": {profile: passport.sha256 for profile, passport in passports.items()},
+        "calls": {rows: _mapping(times) for rows, times in calls.items()},
+        "shard_rows": shard_rows,
+        "shard": {
+            str(chunk): _mapping({name: shard[f"{name} {chunk}"] for name in loaded})
+            for chunk in dict.fromkeys(chunk for _, chunk in passes)
+        },
+    }
+    write_json(path, {**figures, "recommended": recommended(figures)})
+    return figures
+
+
+def recommended(figures: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what to use for each number of rows of a call, and for a whole shard.
+
+    Parameters
+    ----------
+    figures
+        `calls` and `shard`, as `measure_profiles` writes them.
+
+    Returns
+    -------
+    dict
+        By rows of a call, and under `shard`: the `profile` with the least median, and for the shard its
+        `chunk`, 0 for one call.
+    """
+    best: dict[str, dict[str, Any]] = {
+        rows: {"profile": _fastest(times)} for rows, times in figures["calls"].items()
+    }
+    fastest = {chunk: _fastest(times) for chunk, times in figures["shard"].items()}
+    chunk = min(fastest, key=lambda key: figures["shard"][key][fastest[key]]["median"])
+    return {**best, "shard": {"profile": fastest[chunk], "chunk": int(chunk)}}
+
+
+def tiled(blob: MappedBlob, rows: int) -> MappedBlob:
+    """Return a blob in memory with so many rows: those of another, from the first again after the last."""
+    made = _in_memory(blob.placement.layout.place(rows))
+    numbers = np.arange(rows) % blob.placement.rows
+    for item in made.placement.layout.items:
+        source = blob.array(item.name)
+        made.array(item.name)[...] = source if item.kind is ItemKind.SCALAR else source[numbers]
+    return made
+
+
+def _calls(
+    backend: backends.Backend, signature: Signature, blobs: Mapping[str, MappedBlob], rows: int
+) -> Callable[[], object]:
+    """Return a call of the model on the next rows of the blob, from its beginning again after its end."""
+    inputs = input_tensors(signature, blobs, rows, InPlace())
+    total = blobs[signature.sliced_collection].placement.rows
+    ranges = [pair for pair in batch_ranges(total, rows) if pair[1] - pair[0] == rows][:_CALLS_AHEAD]
+    batches = [_tensors(inputs, index, begin, end) for index, (begin, end) in enumerate(ranges)]
+    backend.check(batches[0])
+    ahead = cycle(batches)
+    outputs = _outputs(signature, rows)
+    return lambda: backend.run_batch(next(ahead), outputs, 0, rows)
+
+
+def _pass(
+    backend: backends.Backend, signature: Signature, blobs: Mapping[str, MappedBlob], chunk: int
+) -> Callable[[], object]:
+    """Return a run over all rows in chunks, outputs stored."""
+    inputs = input_tensors(signature, blobs, chunk, InPlace())
+    total = blobs[signature.sliced_collection].placement.rows
+    outputs = _outputs(signature, total)
+
+    def run() -> None:
+        for index, (begin, end) in enumerate(batch_ranges(total, chunk)):
+            backend.run_batch(_tensors(inputs, index, begin, end), outputs, begin, end)
+
+    return run
+
+
+def _outputs(signature: Signature, rows: int) -> Outputs:
+    """Return room in memory for the outputs of so many rows."""
+    return Outputs(signature, _in_memory(signature.output_layout.place(rows)), InPlace())
+
+
+def _in_memory(placement: Placement) -> MappedBlob:
+    memory = mmap.mmap(-1, max(1, placement.blob_bytes))
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    return MappedBlob(placement, memoryview(memory)[: placement.blob_bytes], address)
+
+
+def _tensors(inputs: Sequence[InputTensor], index: int, begin: int, end: int) -> list[torch.Tensor]:
+    return [tensor.batch(index, begin, end) for tensor in inputs]
+
+
+def _shard_rows(times: Mapping[str, Times]) -> int:
+    seconds_per_row = max(one.median for one in times.values()) / CALL_ROWS[-1]
+    return next((rows for rows in SHARD_ROWS if rows * seconds_per_row < PASS_SECONDS), SHARD_ROWS[-1])
+
+
+def _mapping(times: Mapping[str, Times]) -> dict[str, dict[str, Any]]:
+    return {name: one.to_mapping() for name, one in times.items()}
+
+
+def _fastest(times: Mapping[str, Mapping[str, Any]]) -> str:
+    return min(times, key=lambda name: times[name]["median"])

@@ -1,0 +1,105 @@
+"""A process that runs an artifact without measuring itself: what an emulator is given to run.
+
+The invariant: the predictions are those of a job, as both call the same backend with the same views.
+"""
+
+import argparse
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+import torch
+
+from soaflow.archives import AOT, FAT
+from soaflow.description import read_description
+from soaflow.errors import ArtifactError, SoaflowError
+from soaflow.infer import backends
+from soaflow.infer.devices import InPlace
+from soaflow.infer.tensors import Outputs, check_layouts, input_tensors
+from soaflow.soa.batches import batch_ranges
+from soaflow.soa.signature import PREDICTION_COLLECTION, Signature
+from soaflow.soa.storage import EVENTS, PREDICTIONS, map_blob, mapping_new, read_header
+from soaflow.threads import run_single_threaded
+from soaflow.verification import CPU
+
+ROWS, BATCH_ROWS = 500, 200
+"""Rows to run at most, as an emulator is slow, and rows of a call: the last one has fewer."""
+
+
+def predict(
+    artifact: Path | str, events: Path | str, predictions: Path | str, *, accept: Collection[str] = ()
+) -> None:
+    """Run an AOT artifact over the first rows of an events file, batch by batch.
+
+    Parameters
+    ----------
+    artifact
+        Its passport lies beside it.
+    events, predictions
+        The file to read and the file to write.
+    accept
+        What need not fit; see `soaflow.verification.verify_artifact`.
+
+    Raises
+    ------
+    ArtifactError
+        If it is no AOT artifact, or does not fit this machine.
+    StorageError
+        If the events file is not valid or has other layouts.
+    OutputError
+        If the predictions cannot be written.
+    """
+    run_single_threaded()
+    description = read_description(artifact)
+    if description.kind not in (AOT, FAT):
+        raise ArtifactError(f"{artifact} is of kind {description.kind}: name an AOT artifact")
+    signature = Signature.from_mapping(description.signature, artifact)
+    if description.dtype == "float64":
+        signature = signature.with_float64_outputs()
+    place = InPlace()
+    header = read_header(events, EVENTS)
+    check_layouts(header, signature)
+    blobs = {name: map_blob(header, name) for name in signature.collections}
+    rows = min(ROWS, blobs[signature.sliced_collection].placement.rows)
+    inputs = input_tensors(signature, blobs, BATCH_ROWS, place)
+    backend = backends.aot(artifact, Signature.from_mapping(description.signature, artifact), accept=accept)
+    attributes = {
+        "model": description.model,
+        "variant": "_".join((*description.targets, description.profile)).replace("-", "_"),
+        "computing_dtype": description.dtype,
+        "torch_version": str(torch.__version__),
+        **{key: str(header.attributes[key]) for key in ("dataset", "shard") if key in header.attributes},
+        **{f"{name}_layout_sha256": blob.placement.layout.digest() for name, blob in blobs.items()},
+    }
+    placements = {PREDICTION_COLLECTION: signature.output_layout.place(rows)}
+    with mapping_new(predictions, PREDICTIONS, placements, attributes) as written, torch.inference_mode():
+        outputs = Outputs(signature, written[PREDICTION_COLLECTION], place)
+        for index, (begin, end) in enumerate(batch_ranges(rows, BATCH_ROWS)):
+            tensors = [tensor.batch(index, begin, end) for tensor in inputs]
+            backend.check(tensors)
+            backend.run_batch(tensors, outputs, begin, end)
+        outputs.finish()
+
+
+def main() -> int:
+    """Run what the command line names; an error is one sentence."""
+    parser = argparse.ArgumentParser(prog="soaflow.infer.unproven")
+    for name in ("artifact", "events", "predictions"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--accept-cpu", action="store_true")
+    arguments = parser.parse_args()
+    try:
+        predict(
+            arguments.artifact,
+            arguments.events,
+            arguments.predictions,
+            accept=[CPU] if arguments.accept_cpu else [],
+        )
+    except SoaflowError as error:
+        print(f"soaflow: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
