@@ -184,7 +184,7 @@ class Workshop:
 
     @staticmethod
     def case(name: str) -> Case:
-        return own_case(name)
+        return own_case(name) if name in OWN else project_case(name)
 
     def program(self, name: str) -> Path:
         path = self.folder / f"{name}.float32.pt2"

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from soaflow.errors import ExportError, ModelError
-from soaflow.export.check import check_against_eager
+from soaflow.export.check import check_against_eager, returning
 from soaflow.export.examples import CallShape, shapes_to_check
+from soaflow.soa.contract import RETURNED, STORED
 from soaflow.soa.layout import Item, Layout
 from soaflow.soa.signature import RowRange, Signature, TensorInput, TensorOutput
 
@@ -200,3 +201,26 @@ def test_integers_are_as_large_as_the_model_takes():
         assert figures.largest_integer == largest
     with pytest.raises(ModelError, match="fails on inputs of its signature"):
         check_inputs_of(signature, model(1), model(1))
+
+
+def storing(model, spill=0):
+    """Store the model's result in the tensor that follows its input, and in so many rows after it."""
+
+    def run(momenta, stored):
+        stored.copy_(model(momenta))
+        if spill:
+            stored.as_strided((len(stored) + spill, *stored.shape[1:]), stored.stride())[-spill:] = 0.0
+
+    return run
+
+
+def test_a_model_that_stores_its_outputs_is_checked_by_what_it_stored(normalisation_case):
+    model, signature = normalisation_case.model, normalisation_case.signature
+    named = {"model_name": "Net", "what": "artifact", "dtype": "float32"}
+    check_against_eager(returning(storing(model), signature, STORED), model, signature, **named)
+    with pytest.raises(ExportError, match="differs from the eager model"):
+        wrong = returning(storing(lambda momenta: model(momenta) + 1), signature, STORED)
+        check_against_eager(wrong, model, signature, **named)
+    with pytest.raises(ExportError, match="writes outside the rows that its outputs are to be stored in"):
+        check_against_eager(returning(storing(model, 1), signature, STORED), model, signature, **named)
+    assert returning(model, signature, RETURNED) is model

@@ -120,8 +120,11 @@ def _write_recommendation(axes: Axes, document: Mapping[str, Any]) -> None:
         best = times[choice["profile"]]
         others = [one["median"] for name, one in times.items() if name != choice["profile"]]
         ratio = f"{min(others) / best['median']:.2f} x" if others else "–"
-        unstable = "" if best["stable"] else " (unstable)"
-        lines.append((label, choice["profile"], _time(best["median"]) + unstable, ratio))
+        lines.append(
+            (label, choice["profile"], _time(best["median"]) + ("" if best["stable"] else " *"), ratio)
+        )
+    if any(time.endswith("*") for _, _, time, _ in lines):
+        lines.append(("* not stable: the rounds drift", "", "", ""))
     for row, line in enumerate(lines):
         for column, text in zip((0.0, 0.3, 0.58, 0.84), line, strict=True):
             axes.text(

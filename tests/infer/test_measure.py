@@ -1,0 +1,91 @@
+"""The measurement of build profiles: what is called, on which rows, and what follows from the times."""
+
+import json
+
+import numpy as np
+import pytest
+
+from soaflow.errors import ArtifactError, StorageError
+from soaflow.infer import measure
+from soaflow.infer.measure import measure_profiles, recommended, tiled
+from soaflow.soa.storage import EVENTS, map_blob, read_header
+from soaflow.timing import Times
+
+
+def times(**medians):
+    return {name: {"median": median, "stable": True} for name, median in medians.items()}
+
+
+def test_the_fastest_is_recommended_and_noise_decides_nothing():
+    figures = {
+        "calls": {
+            "1": times(latency=1.0, balanced=2.0, throughput=7.0),
+            "256": times(latency=1.04, balanced=1.0, throughput=3.0),
+            "4096": times(latency=3.0, balanced=1.2, throughput=1.0),
+        },
+        "shard": {
+            "1024": times(latency=9.0, balanced=5.0, throughput=6.0),
+            "0": times(latency=9.0, balanced=7.0, throughput=4.0),
+        },
+    }
+    assert recommended(figures) == {
+        "1": {"profile": "latency"},
+        "256": {"profile": "latency"},
+        "4096": {"profile": "throughput"},
+        "shard": {"profile": "throughput", "chunk": 0},
+    }
+
+
+def test_rows_are_repeated(particles, tmp_path):
+    particles(tmp_path / "events.h5", 7)
+    blob = map_blob(read_header(tmp_path / "events.h5", EVENTS), "particles")
+    made = tiled(blob, 19)
+    assert made.placement.rows == 19
+    assert made.placement.layout == blob.placement.layout
+    for name in blob.placement.layout.names:
+        source, repeated = blob.array(name), made.array(name)
+        if source.ndim == 0:
+            assert np.array_equal(source, repeated)
+        else:
+            assert np.array_equal(repeated, np.concatenate([source, source, source[:5]]))
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """The names and rows of what is timed; nothing is timed for long."""
+    seen = []
+
+    def once(candidates, **_options):
+        for name, call in candidates.items():
+            call()
+            seen.append(name)
+        return {name: Times(1.0 + index, 1.0, 1.0, 1, True) for index, name in enumerate(candidates)}
+
+    monkeypatch.setattr(measure, "interleaved", once)
+    return seen
+
+
+@pytest.mark.compile
+def test_every_profile_is_called_in_every_regime(v3_file, particles, tmp_path, called):
+    particles(tmp_path / "events.h5", 50)
+    path = tmp_path / "figures.json"
+    measure_profiles({"balanced": v3_file, "latency": v3_file}, tmp_path / "events.h5", path)
+    figures = json.loads(path.read_text())
+    assert set(figures["calls"]) == {"1", "16", "256", "4096"}
+    assert figures["shard_rows"] in measure.SHARD_ROWS
+    assert figures["model"] == "Weighted"
+    assert set(figures["artifacts_sha256"]) == {"balanced", "latency"}
+    assert called[:8] == ["balanced", "latency"] * 4
+    assert {name.split()[0] for name in called[8:]} == {"balanced", "latency"}
+
+
+@pytest.mark.compile
+def test_events_without_rows_and_other_models_are_sentences(v3_file, particles, tmp_path):
+    particles(tmp_path / "none.h5", 0)
+    with pytest.raises(StorageError, match="has no rows of particles to measure with"):
+        measure_profiles({"balanced": v3_file}, tmp_path / "none.h5", tmp_path / "figures.json")
+    v3_file_copy = tmp_path / v3_file.name
+    v3_file_copy.write_bytes(v3_file.read_bytes())
+    with pytest.raises(ArtifactError, match="no passport"):
+        measure_profiles({"balanced": v3_file_copy}, tmp_path / "none.h5", tmp_path / "figures.json")
+    assert not (tmp_path / "figures.json").exists()
