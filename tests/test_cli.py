@@ -26,7 +26,7 @@ from soaflow.soa.layout import Item, ItemKind, Layout
 from soaflow.soa.signature import Signature, TensorInput, TensorOutput
 from soaflow.soa.storage import EVENTS, PREDICTIONS, map_blob, read_header, writing
 
-VERBS = ["layout", "inspect", "repack", "infer", "verify", "rebuild", "pack", "compare", "judge"]
+VERBS = ["layout", "inspect", "repack", "infer", "verify", "rebuild", "pack", "compare", "bisect", "judge"]
 ITEMS = """
 - {name: pt, dtype: float32, unit: GeV}
 - {name: image, dtype: float32, kind: eigen, shape: [9, 9]}
@@ -234,17 +234,21 @@ def test_inspect_knows_a_predictions_file_by_its_content(tmp_path, capsys):
     [
         ("a.h5", b"", "a.h5 is empty"),
         ("a.h5", b"no HDF5", "a.h5 is not a readable HDF5 file"),
-        ("a.root", b"root", "a.root is no kind of file that soaflow writes: name a .h5, .pt, .pt2 or .json"),
+        (
+            "a.root",
+            b"root",
+            "a.root is no kind of file that soaflow writes: name a .h5, .pt, .pt2, .onnx or .json",
+        ),
         ("a.pt", b"PK", "a.pt has no passport a.pt.json beside it and is no file of torch: name weights"),
         ("a.pt2", b"PK", "a.pt2 has no passport a.pt2.json beside it"),
         ("a.json", b"{}", "a.json is JSON but neither a proof, a verdict nor a passport"),
         ("a.json", b"[1]", "a.json is JSON but neither a proof, a verdict nor a passport"),
         ("a.json", b"{", "a.json cannot be read as JSON"),
-        ("a.json", b'{"proof_version": 3}', "a.json: the proof is damaged"),
+        ("a.json", b'{"proof_version": 4}', "a.json: the proof is damaged"),
         (
             "a.json",
             b'{"proof_version": 2}',
-            "a.json: the proof has version 2, and this soaflow reads version 3",
+            "a.json: the proof has version 2, and this soaflow reads version 4",
         ),
         ("a.json", b'{"histogram_edges": 1}', "a.json is not a verdict"),
         ("a.json", b'{"schema_version": 1}', "a.json has schema version 1, and this soaflow reads version 2"),

@@ -59,7 +59,7 @@ def test_a_description_replaces_one_that_is_there(artifact):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "onnx"}, "field 'kind' is 'onnx', not one of program, jit, aot, fat"),
+        ({"kind": "tvm"}, "field 'kind' is 'tvm', not one of program, jit, aot, fat, onnx"),
         ({"kind": ["jit"]}, r"field 'kind' is \['jit'\], not a text"),
         ({"model": ...}, "no field 'model'"),
         ({"colour": 1}, "unknown field 'colour'"),

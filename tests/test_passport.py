@@ -268,7 +268,7 @@ V3 = "x86-64-v3"
         (("description", "targets"), [], "targets are none, and kind aot has one"),
         (("description", "targets"), ["x86-64-v5"], "there is no target 'x86-64-v5'"),
         (("description", "targets"), "x86-64-v3", "field 'targets' is 'x86-64-v3', not a list"),
-        (("description", "kind"), "onnx", "not one of program, jit, aot, fat"),
+        (("description", "kind"), "tvm", "not one of program, jit, aot, fat, onnx"),
         (("description", "kind"), "jit", "targets are x86-64-v3, and kind jit has none"),
         (("description", "kind"), 3, "field 'kind' is 3, not a text"),
         (("size",), True, "field 'size' is True, not an integer"),

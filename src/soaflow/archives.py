@@ -13,11 +13,15 @@ from pathlib import Path
 
 from soaflow.errors import ArtifactError
 from soaflow.graphs import check_graph, check_tensors
+from soaflow.onnx_files import check_onnx
 from soaflow.pickles import check_tensor_pickle, check_torchscript_pickle
 from soaflow.zips import archive_members, read_archive
 
-PROGRAM, JIT, AOT, FAT = "program", "jit", "aot", "fat"
-"""Kinds of archive: a torch.export program, TorchScript, AOTInductor for one target, or for several."""
+PROGRAM, JIT, AOT, FAT, ONNX = "program", "jit", "aot", "fat", "onnx"
+"""Kinds of file: torch.export program, TorchScript, AOTInductor for one target or for several, and ONNX.
+
+All but ONNX, which `soaflow.onnx_files` reads, are archives of torch.
+"""
 
 DESCRIPTION = "extra/soaflow.json"
 """The member in which soaflow describes a program or artifact."""
@@ -88,12 +92,12 @@ def check_archive(path: Path | str, kind: str) -> dict[str, int]:
     path
         Of the file.
     kind
-        `"program"`, `"jit"`, `"aot"` or `"fat"`.
+        `"program"`, `"jit"`, `"aot"`, `"fat"` or `"onnx"`.
 
     Returns
     -------
     dict of str to int
-        As `read_members` gives it.
+        As `read_members` gives it; of an ONNX artifact, how often each operator occurs.
 
     Raises
     ------
@@ -101,6 +105,8 @@ def check_archive(path: Path | str, kind: str) -> dict[str, int]:
         If the archive is not as torch writes it, a member is missing or is not one of this kind, or
         reading one would unpickle or evaluate what soaflow's exports do not hold.
     """
+    if kind == ONNX:
+        return check_onnx(path)
     members = archive_members(read_archive(path), path)
     _CHECKS[kind](members, path)
     return _sizes(members)

@@ -5,11 +5,13 @@ alone: that datasets, collections, items, outputs and variants named in one plac
 It imports neither torch nor NumPy, because every job's start-up parses the configuration.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from soaflow.compare.tolerances import Tolerance, Tolerances
+from soaflow.compare.yardstick import Yardstick
 from soaflow.errors import ConfigError, SoaflowError
 from soaflow.events.datasets import Dataset, dataset_from_mapping
 from soaflow.infer.variants import REFERENCE, Backend, Variant
@@ -93,6 +95,8 @@ class Config:
         By name; the variants without the reference.
     tolerances
         By dtype, with each model's own.
+    yardsticks
+        By dtype: how far beyond eager float32's error a variant may lie.
     """
 
     seed: int
@@ -102,6 +106,7 @@ class Config:
     models: dict[str, Model]
     variants: dict[str, Variant]
     tolerances: dict[str, Tolerances]
+    yardsticks: dict[str, Yardstick]
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], schema: Mapping[str, Any]) -> Self:
@@ -151,7 +156,11 @@ class Config:
             name: _tolerances(models[name], mapping["tolerances"], entry.get("tolerances", {}), variants)
             for name, entry in mapping["models"].items()
         }
-        return cls(seed, alignment, targets, datasets, models, variants, tolerances)
+        yardsticks = {
+            dtype: _named(f"yardstick.{dtype}", Yardstick.from_mapping, f"yardstick.{dtype}", entry)
+            for dtype, entry in mapping.get("yardstick", {}).items()
+        }
+        return cls(seed, alignment, targets, datasets, models, variants, tolerances, yardsticks)
 
     def variant(self, name: str) -> Variant:
         """Return a variant by name, the reference included."""
@@ -164,6 +173,16 @@ class Config:
             for output in self.models[model].signature.outputs
             for item in output.items
         }
+
+    def yard_of(self, model: str) -> str | None:
+        """Return the variant of a model that is eager in float32 on the CPU, with the largest batches."""
+        names = [name for name in self.models[model].variants if self._is_yard(self.variants[name])]
+        # 0 stands for the whole shard.
+        return max(names, key=lambda name: self.variants[name].batch_size or math.inf, default=None)
+
+    @staticmethod
+    def _is_yard(variant: Variant) -> bool:
+        return (variant.backend, variant.dtype, variant.device) == (Backend.EAGER, "float32", "cpu")
 
     def dataset_seed(self, name: str) -> int:
         """Return the seed of a generated dataset, which no other dataset has."""

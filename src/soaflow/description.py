@@ -1,8 +1,8 @@
-"""What a program or artifact says of itself, in a member of its own archive.
+"""What a program or artifact says of itself, in a member of its own archive or a property of its ONNX.
 
 The invariant: whoever has the file alone knows how to call it and what it was made from. It is JSON in a
-zip, so reading it runs no code. What is known only once the file is whole, its SHA-256 for one, and what
-was measured stands in the passport beside it.
+zip or in protobuf, so reading it runs no code. What is known only once the file is whole, its SHA-256 for
+one, and what was measured stands in the passport beside it.
 """
 
 import json
@@ -11,14 +11,15 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from soaflow.archives import AOT, DESCRIPTION, FAT, JIT, PROGRAM, read_member
+from soaflow.archives import AOT, DESCRIPTION, FAT, JIT, ONNX, PROGRAM, read_member
 from soaflow.errors import ArtifactError, TargetError
+from soaflow.onnx_files import DESCRIPTION_KEY, SUFFIX, read_onnx_description
 from soaflow.targets import find_target, levels_of
 
 LARGEST = 1 << 20
 """Bytes; a larger one is not read."""
 
-KINDS = (PROGRAM, JIT, AOT, FAT)
+KINDS = (PROGRAM, JIT, AOT, FAT, ONNX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,13 @@ class Description:
     ----------
     kind
         One of `KINDS`: a torch.export program, a TorchScript artifact, an AOTInductor artifact for one
-        target, or one for several.
+        target, one for several, or an ONNX artifact.
     model
         Name of the model in the configuration.
     dtype
         What it computes in; its inputs have the dtypes of their items.
     targets
-        What it is built for; empty for programs and TorchScript.
+        What it is built for; empty for programs, TorchScript and ONNX.
     profile
         The build profile of an AOTInductor artifact; empty for the other kinds.
     signature
@@ -141,10 +142,14 @@ def read_description(path: Path | str) -> Description:
     Raises
     ------
     ArtifactError
-        If the file is no archive, or has no such member or a damaged one.
+        If the file is no archive or ONNX artifact, or has no such member or property, or a damaged one.
     """
-    content = read_member(path, DESCRIPTION, LARGEST)
-    source = f"{path}: {DESCRIPTION}"
+    if Path(path).suffix == SUFFIX:
+        content = read_onnx_description(path, LARGEST)
+        source = f"{path}: property '{DESCRIPTION_KEY}'"
+    else:
+        content = read_member(path, DESCRIPTION, LARGEST)
+        source = f"{path}: {DESCRIPTION}"
     try:
         entry = json.loads(content)
     except (ValueError, RecursionError) as error:

@@ -12,14 +12,14 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from soaflow.archives import AOT, FAT, PROGRAM, check_archive, packed_models
+from soaflow.archives import AOT, FAT, ONNX, PROGRAM, check_archive, packed_models
 from soaflow.cpu import Cpu, extensions_of_level, this_cpu
 from soaflow.description import read_description
 from soaflow.errors import ArtifactError, SoaflowError
 from soaflow.files import sha256_of_file
 from soaflow.gpu import gpu_architectures
 from soaflow.passport import Passport, check_against_schema, passport_path, read_passport
-from soaflow.soa.contract import RETURNED, STORED, describe_contract
+from soaflow.soa.contract import RETURNED, ROW_MAJOR, STORED, VIEWS, describe_contract
 from soaflow.soa.signature import Signature
 from soaflow.targets import best_target, find_target
 
@@ -180,7 +180,8 @@ def _findings(artifact: Path, passport: Passport, host: Host) -> Iterator[Findin
     if passport.description.kind in (AOT, FAT):
         yield _finding(CPU, lambda: _check_machine(artifact, passport, host))
         yield _finding(C_LIBRARY, lambda: _check_c_library(artifact, passport, host))
-    yield _finding(TORCH, lambda: _check_torch(artifact, passport, host))
+    if passport.description.kind != ONNX:  # of which the operators' version, and no torch, says what they do
+        yield _finding(TORCH, lambda: _check_torch(artifact, passport, host))
 
 
 def _finding(name: str, check: Callable[[], str]) -> Finding:
@@ -201,6 +202,8 @@ def _check_digest(artifact: Path, passport: Passport) -> str:
 
 def _check_archive(artifact: Path, passport: Passport) -> str:
     members = check_archive(artifact, passport.description.kind)
+    if passport.description.kind == ONNX:
+        return f"the graph has {sum(members.values())} operators, all ONNX's own, and holds its weights"
     packed, targets = set(packed_models(members)), set(passport.description.targets)
     if passport.description.kind == FAT and packed != targets:
         raise ArtifactError(
@@ -219,7 +222,8 @@ def _check_contract(artifact: Path, passport: Passport) -> str:
     signature = Signature.from_mapping(description.signature, artifact)
     outputs_are = str(description.contract.get("outputs_are"))
     computed = signature.computed_in(description.dtype)
-    expected = describe_contract(computed, outputs_are=outputs_are)
+    inputs_are = ROW_MAJOR if description.kind == ONNX else VIEWS
+    expected = describe_contract(computed, inputs_are=inputs_are, outputs_are=outputs_are)
     if outputs_are not in (RETURNED, STORED) or expected != description.contract:
         raise ArtifactError(f"the contract of {artifact} is not that of its signature: export it again")
     return f"file and passport agree on {len(signature.inputs)} inputs and {len(signature.outputs)} outputs"

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from soaflow.compare.places import Place
 from soaflow.compare.tolerances import Tolerance
 from soaflow.compare.verdict import Verdict, compare_files, judge_again, read_verdict, write_verdict
 from soaflow.errors import ConfigError, StorageError
@@ -73,7 +74,7 @@ def test_places_are_named(values: Values, write_predictions: Any) -> None:
     assert pt.absolute.zeros == label.absolute.zeros == 300
     assert found.largest_absolute is not None
     assert (found.largest_absolute.row, found.largest_absolute.element) == (41, (2,))
-    assert (found.mismatched_nan, found.first_mismatch, found.over_tolerance) == (1, 7, 1)
+    assert (found.mismatched_nan, found.first_mismatch, found.over_tolerance) == (1, Place("0", 7), 1)
     assert [output.passed for output in verdict.outputs] == [True, False, True]
     assert verdict.outputs[1].minimum_absolute is None
     assert verdict.outputs[0].unit == "GeV"
@@ -133,18 +134,23 @@ def _set(path: list[Any], value: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (_set(["passed"], True), "contradict the figures"),
-        (_set(["outputs", 0, "passed"], True), "contradict the figures"),
-        (_set(["outputs", 0, "minimum_absolute"], 0.0), "contradict the figures"),
+        (_set(["passed"], True), "contradicts the figures"),
+        (_set(["outputs", 0, "passed"], True), "contradicts the figures"),
+        (_set(["outputs", 0, "minimum_absolute"], 0.0), "contradicts the figures"),
         (_set(["outputs", 0, "differences", "over_tolerance"], 301), "not a count of differing values"),
         (_set(["outputs", 0, "differences", "mismatched_nan"], 1), "does not count each finite value once"),
         (_set(["outputs", 0, "differences", "envelope"], []), "does not end at largest_absolute"),
-        (_set(["outputs", 0, "differences", "absolute", "counts"], [1]), "1 bins, not 104"),
+        (_set(["outputs", 0, "differences", "absolute", "counts"], [1]), "1 bins, not 208"),
         (_set(["outputs", 0, "tolerance", "absolute"], -1), "tolerance is -1.0"),
+        (_set(["outputs", 0, "differences", "mean_absolute"], 0.0), "contradicts the figures"),
+        (_set(["outputs", 0, "differences", "quantiles_absolute", "0.5"], [0.0, 0.0]), "contradicts the fig"),
+        (_set(["outputs", 0, "differences", "ulp", "largest"], 0), "not in the last bin that is filled"),
+        (_set(["outputs", 0, "differences", "sum_absolute", "mantissa"], 2), "even mantissa"),
+        (_set(["outputs", 0, "differences", "rows_bit_identical"], 301), "not a count of rows"),
         (_set(["rows"], 299), "another number of rows"),
         (_set(["rows"], "300"), "verdict.rows is '300', not int"),
         (_set(["outputs"], None), "verdict.outputs is None, not a list"),
-        (_set(["schema_version"], 2), "schema_version is 2"),
+        (_set(["schema_version"], 1), "schema_version is 1"),
         (_set(["extra"], 2), "unknown key 'extra'"),
         (lambda document: document.pop("dataset"), "no key 'dataset'"),
     ],

@@ -74,6 +74,14 @@ def test_an_honest_proof_breaks_no_claim():
             {"inputs": (InputProof("x", "particles", 4, 1024, 0, 400, 0, 3),)},
             "3 tensors of input 'x' were not where",
         ),
+        (
+            {"inputs": (InputProof("x", "particles", 4, 1024, 0, 400, 0, 0, 48, 24),)},
+            "24 bytes of input 'x' were copied by the backend, and 48 are what it says",
+        ),
+        (
+            {"inputs": (InputProof("x", "particles", 4, 1024, 0, 400, 0, 0, 0, 24),)},
+            "24 bytes of input 'x' were copied by the backend, and 0 are what it says",
+        ),
         ({"threads_seen": 2}, "2 threads"),
         ({"other_threads_cpu_seconds": 0.1}, "0.100 s of CPU time"),
         ({"calls_watched": 3}, "3 calls reached the model, and 4 were made"),
@@ -84,6 +92,13 @@ def test_each_broken_claim_is_told(changes, telling):
     with pytest.raises(ProofError, match=telling) as raised:
         judge_proof(with_(**changes), "results/p.h5")
     assert "results/p.h5" in str(raised.value)
+
+
+def test_a_copy_that_the_backend_declares_breaks_no_claim_and_is_told():
+    seen = InputProof("x", "particles", 4, 1024, 0, 400, 0, 0, 48, 48)
+    proof = with_(inputs=(seen,), backend="onnx", bytes_copied_in=48)
+    assert broken_claims(proof) == []
+    assert "48 bytes copied on the way in by onnx, as declared" in proof.describe()
 
 
 def test_threads_of_a_gpu_driver_and_transfers_are_no_fault_on_cuda():
@@ -111,7 +126,7 @@ def test_file_gives_back_the_proof(tmp_path):
         ("{", "JSON"),
         (
             json.dumps({**HONEST.to_mapping(), "proof_version": 2}),
-            "version 2, and this soaflow reads version 3",
+            "version 2, and this soaflow reads version 4",
         ),
         (json.dumps({**HONEST.to_mapping(), "colour": "red"}), "colour"),
         (json.dumps({k: v for k, v in HONEST.to_mapping().items() if k != "rows"}), "rows"),

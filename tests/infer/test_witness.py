@@ -66,6 +66,42 @@ def test_a_copy_is_found_and_counted(blob):
     assert seen(blob, columns, columns.contiguous(), columns).bytes_copied == 3 * 2 * 4
 
 
+def test_a_declared_copy_is_watched_on_both_sides(blob):
+    columns = blob.view(torch.float32).as_strided((3, 2), (1, 64), 32)
+    witness = Witness([watched(blob), watched(blob)], ["x"])
+    copy = witness.before_copy(lambda inputs: [tensor.contiguous() for tensor in inputs])
+    program = witness.around(lambda *arguments: arguments)
+    for begin in (0, 1):
+        witness.expect(0, begin, begin + 2)
+        rows = columns.narrow(0, begin, 2)
+        program(*copy([rows, rows]))
+    first, second = witness.proofs()
+    assert witness.calls == first.tensors == second.tensors == 2
+    assert (first.bytes_declared, first.bytes_copied_by_backend) == (2 * 2 * 2 * 4, 2 * 2 * 2 * 4)
+    assert (first.bytes_copied, first.tensors_misplaced) == (0, 0)
+    assert (first.lowest_offset, first.highest_offset) == (128, 128 + 4 * (64 + 3))
+
+
+@pytest.mark.parametrize(
+    ("given", "passed_on", "found"),
+    [
+        (lambda c: c.contiguous(), lambda c: c.clone(), (24, 24, 24, 0)),
+        (lambda c: c, lambda c: c, (0, 24, 0, 0)),
+        (lambda c: c, lambda c: c[:1].contiguous(), (0, 24, 8, 1)),
+    ],
+    ids=["copied before", "not copied", "too few rows"],
+)
+def test_a_copy_unlike_the_declared_one_is_found(blob, given, passed_on, found):
+    columns = blob.view(torch.float32).as_strided((3, 2), (1, 64), 32)
+    witness = Witness([watched(blob)], ["x"])
+    witness.expect(0, 0, 3)
+    copied = witness.before_copy(lambda inputs: [passed_on(tensor) for tensor in inputs])([given(columns)])
+    witness.around(lambda *arguments: arguments)(*copied)
+    (proof,) = witness.proofs()
+    counted = (proof.bytes_copied, proof.bytes_declared, proof.bytes_copied_by_backend)
+    assert (*counted, proof.tensors_misplaced) == found
+
+
 def test_a_tensor_that_reaches_over_the_end_of_its_blob_is_found(blob):
     assert seen(blob[:512], blob.view(torch.float32).as_strided((3, 2), (1, 126), 0)).bytes_copied == 24
     assert seen(blob[:512], blob.view(torch.float32).as_strided((2, 2), (1, 126), 0)).bytes_copied == 0

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from soaflow.soa.contract import RETURNED, STORED, caller_obligations, describe_contract
+from soaflow.soa.contract import RETURNED, ROW_MAJOR, STORED, caller_obligations, describe_contract
 from soaflow.soa.layout import Item, ItemKind, Layout
 from soaflow.soa.signature import BATCH_BEGIN_LAYOUT, RowRange, Signature, TensorInput, TensorOutput
 
@@ -115,3 +115,20 @@ def test_the_module_is_light(module):
     code = f"import sys, soaflow.soa.{module}; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"
+
+
+def test_row_major_inputs_have_strides_of_numbers_and_are_to_be_copied():
+    contract = describe_contract(SIGNATURE, inputs_are=ROW_MAJOR)
+    assert contract["inputs_are"] == "row_major"
+    described = {entry["name"]: entry for entry in contract["inputs"]}
+    assert described["momenta"]["strides"] == [3, 1]
+    assert described["image"]["strides"] == [144, 72, 8, 1]
+    assert described["number"]["strides"] == described["scale"]["strides"] == [1, 1]
+    assert described["mask"]["alignment"] == 1
+    told = caller_obligations(contract)
+    assert "Copy what is a view of a collection into a row-major tensor: ONNX knows no strides." in told
+    assert not any(
+        "views of the collection, not" in sentence or sentence.startswith("S is") for sentence in told
+    )
+    assert "its memory aligned to 4 bytes" in told[1]
+    assert "inputs_are" not in describe_contract(SIGNATURE)

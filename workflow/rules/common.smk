@@ -218,11 +218,12 @@ def model_files(wildcards):
     if variant.backend == "eager":
         return {"weights": f"results/weights/{wildcards.model}.pt"}
     stem = f"results/artifacts/{wildcards.model}.{variant.dtype}"
-    artifact = (
-        f"{stem}.pt"
-        if variant.backend == "jit"
-        else f"{stem}.{variant.target}.{variant.profile}.pt2"
-    )
+    endings = {
+        "jit": "pt",
+        "onnx": "onnx",
+        "aot": f"{variant.target}.{variant.profile}.pt2",
+    }
+    artifact = f"{stem}.{endings[variant.backend]}"
     return {"artifact": artifact, "passport": f"{artifact}.json"}
 
 
@@ -234,6 +235,33 @@ def output_tolerances(wildcards):
     """The tolerance of every output item, for the dtype that the variant computes in."""
     dtype = settings.variant(wildcards.variant).dtype
     return tolerance_entries(wildcards.model, dtype)
+
+
+def yard_verdict(wildcards):
+    """The verdict of eager float32, by whose error the variant is judged; none for that variant itself."""
+    yard = settings.yard_of(wildcards.model)
+    if yard in (None, wildcards.variant):
+        return []
+    return f"results/verdicts/{wildcards.dataset}/{wildcards.shard}/{wildcards.model}.{yard}.json"
+
+
+def variant_yardstick(wildcards):
+    """How far beyond eager float32's error the variant may lie, if the configuration says it for its dtype."""
+    found = settings.yardsticks.get(settings.variant(wildcards.variant).dtype)
+    return None if found is None else asdict(found)
+
+
+def sliced_items(wildcards):
+    """The items that a model is called with of the rows that it predicts for."""
+    signature = model_of(wildcards).signature
+    specs = [
+        spec
+        for spec in signature.inputs
+        if spec.collection == signature.sliced_collection
+    ]
+    return {
+        signature.sliced_collection: [item for spec in specs for item in spec.items]
+    }
 
 
 def dtype_tolerances(wildcards):

@@ -3,6 +3,8 @@ rule compare:
     input:
         predictions="results/predictions/{dataset}/{shard}/{model}.{variant}.h5",
         reference="results/predictions/{dataset}/{shard}/{model}.reference.h5",
+        events="results/events/{dataset}/{shard}.h5",
+        yard=yard_verdict,
     output:
         verdict="results/verdicts/{dataset}/{shard}/{model}.{variant}.json",
     log:
@@ -20,6 +22,8 @@ rule compare:
     params:
         tolerances=output_tolerances,
         first_rows=False,
+        yardstick=variant_yardstick,
+        inputs=sliced_items,
         code=script_code("compare"),
     message:
         "Comparison: {wildcards.model} as {wildcards.variant} on {wildcards.dataset}, shard {wildcards.shard}"

@@ -58,6 +58,35 @@ rule export_jit:
         "../scripts/export_jit.py"
 
 
+rule export_onnx:
+    """Export the model as ONNX, and check it in onnxruntime."""
+    input:
+        weights="results/weights/{model}.pt",
+        origin="results/weights/{model}.pt.origin.json",
+    output:
+        artifact="results/artifacts/{model}.{dtype}.onnx",
+        passport="results/artifacts/{model}.{dtype}.onnx.json",
+    log:
+        "results/logs/onnx/{model}.{dtype}.log",
+    benchmark:
+        "results/benchmarks/onnx/{model}.{dtype}.tsv"
+    conda:
+        "../envs/soaflow.yaml"
+    threads: 1
+    resources:
+        mem="2GB",
+        runtime="30m",
+    params:
+        model=model_class,
+        signature=model_signature,
+        code=script_code("export_onnx"),
+        model_code=model_code,
+    message:
+        "ONNX artifact of {wildcards.model} in {wildcards.dtype}"
+    script:
+        "../scripts/export_onnx.py"
+
+
 rule export_aot:
     """Compile the program ahead of time for one target, in one profile."""
     input:

@@ -68,6 +68,8 @@ use rule compare as compare_emulated with:
     params:
         tolerances=dtype_tolerances,
         first_rows=True,
+        yardstick=None,
+        inputs=None,
         code=script_code("compare"),
     message:
         "{wildcards.model} for {wildcards.target}, {wildcards.profile}: the emulated CPU against the reference"
@@ -88,6 +90,8 @@ use rule compare as compare_bits with:
     params:
         tolerances=no_tolerances,
         first_rows=False,
+        yardstick=None,
+        inputs=None,
         code=script_code("compare"),
     message:
         "{wildcards.model} for {wildcards.target}, {wildcards.profile}: the bits of the emulated CPU against this one's"

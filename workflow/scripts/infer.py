@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 with job_log(snakemake.log[0]):
+    from soaflow.infer.identity import made_from
     from soaflow.infer.job import run_job
     from soaflow.infer.loading import load_backend
     from soaflow.infer.variants import Variant
@@ -17,12 +18,12 @@ with job_log(snakemake.log[0]):
 
     signature = Signature.from_mapping(snakemake.params.signature)
     variant = Variant(**snakemake.params.variant)
+    model_files = {key: snakemake.input.get(key) for key in ("artifact", "weights")}
     proof = run_job(
         lambda: load_backend(
             variant,
             signature,
-            artifact=snakemake.input.get("artifact"),
-            weights=snakemake.input.get("weights"),
+            **model_files,
             **snakemake.params.model,
         ),
         signature,
@@ -30,6 +31,9 @@ with job_log(snakemake.log[0]):
         snakemake.output.predictions,
         snakemake.output.proof,
         variant=variant,
-        attributes=dict(snakemake.wildcards.items()),
+        attributes={
+            **dict(snakemake.wildcards.items()),
+            **made_from(snakemake.input.events, **model_files),
+        },
     )
     print(proof.describe())

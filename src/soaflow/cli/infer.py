@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from soaflow.archives import FAT as FAT_KIND
-from soaflow.archives import JIT, PROGRAM
+from soaflow.archives import JIT, ONNX, PROGRAM
 from soaflow.description import Description
 from soaflow.errors import ArtifactError
 from soaflow.files import check_not_inputs
@@ -47,11 +47,11 @@ def _variant(arguments: argparse.Namespace, description: Description) -> Variant
     """Return the way to run an artifact; what is compiled runs where it was compiled for."""
     if description.kind == PROGRAM:
         raise ArtifactError(
-            f"{arguments.artifact} is a program, from which artifacts are made: name a JIT (.pt) or "
-            "AOT (.pt2) artifact"
+            f"{arguments.artifact} is a program, from which artifacts are made: name a JIT (.pt), "
+            "AOT (.pt2) or ONNX (.onnx) artifact"
         )
-    if description.kind == JIT:
-        backend, target, profile = Backend.JIT, NATIVE, BALANCED
+    if description.kind in (JIT, ONNX):
+        backend, target, profile = Backend(description.kind), NATIVE, BALANCED
         device = arguments.device or "cpu"
     else:
         backend, profile = Backend.AOT, description.profile

@@ -47,13 +47,15 @@ def _inspector(path: Path) -> Callable[[Path], _Told]:
         raise StorageError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
     if path.suffix == ".pt" and not passport_path(path).exists():
         return _members
-    if path.suffix in (".pt", ".pt2"):
+    if path.suffix in (".pt", ".pt2", ".onnx"):
         return _artifact
     if path.suffix == ".json":
         return _json
     if start == _HDF5_SIGNATURE or path.suffix in (".h5", ".hdf5"):
         return _hdf5
-    raise StorageError(f"{path} is no kind of file that soaflow writes: name a .h5, .pt, .pt2 or .json file")
+    raise StorageError(
+        f"{path} is no kind of file that soaflow writes: name a .h5, .pt, .pt2, .onnx or .json file"
+    )
 
 
 def _hdf5(path: Path) -> _Told:

@@ -8,10 +8,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 from soaflow.description import Description
-from soaflow.infer import backends
 from soaflow.infer.job import run_job
+from soaflow.infer.loading import load_artifact
 from soaflow.infer.proof import Proof
-from soaflow.infer.variants import Backend, Variant
+from soaflow.infer.variants import Variant
 from soaflow.soa.signature import Signature
 from soaflow.soa.storage import EVENTS, read_header
 
@@ -37,7 +37,7 @@ def run_artifact(
     description
         Of the artifact: its signature and model.
     variant
-        Of backend jit or aot.
+        Of any backend but eager.
     accept
         What need not fit; see `soaflow.verification.verify_artifact`.
     events
@@ -54,9 +54,8 @@ def run_artifact(
     found = read_header(events, EVENTS).attributes
     # As texts, which the workflow's wildcards are, so that both write the same bytes.
     named = {key: str(found[key]) for key in _OF_THE_EVENTS if key in found}
-    load = backends.jit if variant.backend is Backend.JIT else backends.aot
     return run_job(
-        lambda: load(artifact, signature, variant.device, accept=accept),
+        lambda: load_artifact(variant, signature, artifact, accept=accept),
         signature,
         events,
         predictions,

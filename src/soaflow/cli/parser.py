@@ -105,6 +105,20 @@ example:
 
 exit codes: 0 the verdict passed, 1 it failed, 2 bad use or bad input"""
 
+_BISECT = """\
+Find the first operation of PROGRAM whose output in CANDIDATE is farther from float64 than it may
+be: --factor times what the program itself is, run eagerly, plus rounding. CANDIDATE is another
+program of the same inputs and outputs, or an artifact for the CPU. Two programs are walked through
+side by side; of an artifact whose outputs diverge, first parts are built as it was, about log2 of
+the number of operations, each as slow as an export."""
+
+_BISECT_EPILOG = """\
+examples:
+  soaflow bisect Net.float32.pt2 Net.other.pt2 results/events/toy/0.h5
+  soaflow bisect Net.float32.pt2 Net.float32.native.balanced.pt2 results/events/toy/0.h5 --rows 1000
+
+exit codes: 0 no operation diverges, 1 one does, 2 bad use or bad input"""
+
 _JUDGE = """\
 Judge a verdict again at other tolerances, for all its outputs alike. It needs the verdict alone,
 not the predictions: the figures in it tell whether any value is over a tolerance."""
@@ -201,6 +215,25 @@ def build_parser() -> argparse.ArgumentParser:
     compare.add_argument("reference", type=Path, metavar="A", help="predictions file of the reference")
     compare.add_argument("candidate", type=Path, metavar="B", help="predictions file to judge")
     compare.add_argument("--json", type=Path, metavar="OUT", help="write the verdict as JSON")
+
+    bisect = _add(verbs, "bisect", "where a candidate begins to differ", _BISECT, _BISECT_EPILOG)
+    bisect.add_argument("program", type=Path, metavar="PROGRAM", help="program (.pt2) that is right")
+    bisect.add_argument(
+        "candidate", type=Path, metavar="CANDIDATE", help="program or artifact with its passport beside it"
+    )
+    bisect.add_argument("events", type=Path, metavar="EVENTS", help="events file")
+    bisect.add_argument(
+        "--rows", type=int, default=0, metavar="N", help="use the first N rows; 0 for all (default: 0)"
+    )
+    bisect.add_argument(
+        "--factor", type=float, default=2.0, metavar="K", help="times the program's own error (default: 2)"
+    )
+    bisect.add_argument(
+        "--made-from",
+        type=Path,
+        metavar="OTHER",
+        help="program that the artifact was made from, if it is not PROGRAM",
+    )
 
     judge = _add(verbs, "judge", "judge a verdict again at other tolerances", _JUDGE, _JUDGE_EPILOG)
     judge.add_argument("verdict", type=Path, metavar="VERDICT", help="verdict as JSON")

@@ -8,129 +8,25 @@ at any other tolerance without its values (see `soaflow.compare.envelope`).
 (1, 1, 0.5)
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from soaflow.compare.envelope import Envelope, extended, is_envelope
+from soaflow.compare.envelope import Envelope, extended
+from soaflow.compare.exact import ExactSum
+from soaflow.compare.figures import Differences
 from soaflow.compare.histogram import Histogram
+from soaflow.compare.places import ROWS_KEPT, Largest, Place, WorstRow, worst_of
 from soaflow.compare.tolerances import Tolerance
+from soaflow.compare.ulp import UlpHistogram, distances, rounded, same_bits
 
 VALUES_PER_CHUNK = 1 << 18
-"""Values compared at a time; bounds the memory, and changes no statistic but the last bits of means."""
+"""Values compared at a time; bounds the memory, and changes no statistic."""
 
 _LARGEST = float(np.finfo(np.float64).max)
 
-
-@dataclass(frozen=True, slots=True)
-class Largest:
-    """The largest difference and where it is.
-
-    Parameters
-    ----------
-    difference
-        Absolute (in the output's unit) or relative (without unit).
-    row
-        Of the output, from 0; the first row if several share the difference.
-    element
-        Index in the row's block; empty for a column.
-    reference, value
-        The two numbers.
-    """
-
-    difference: float
-    row: int
-    element: tuple[int, ...]
-    reference: float
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Differences:
-    """How an output differs from its reference.
-
-    Absolute differences are `|value - reference|`. Relative ones are `|value - reference| /
-    |reference|`, taken where the reference is not zero. A difference beyond float64 counts as its
-    largest number.
-
-    Parameters
-    ----------
-    rows
-        Of the output.
-    values
-        Rows times elements of a row.
-    matched_not_finite
-        Values where both are NaN, or both the same infinity.
-    mismatched_nan
-        Values where one is NaN and the other is not.
-    mismatched_infinity
-        Values where one is infinite and the other is finite or the other infinity.
-    first_mismatch
-        Row of the first of these mismatches; None if there is none.
-    differing_at_zero
-        Values that differ where the reference is zero, so that they have no relative difference.
-    over_tolerance
-        Values with a finite difference over the tolerance; None if it is not known, because the
-        output was judged again at another tolerance.
-    largest_absolute, largest_relative
-        None if no value differs.
-    mean_absolute, mean_relative
-        Over all values that have such a difference; 0 if there are none.
-    absolute, relative
-        Histograms of the differences.
-    envelope
-        The points that decide at any tolerance.
-
-    Raises
-    ------
-    ValueError
-        If the counts contradict one another.
-    """
-
-    rows: int
-    values: int
-    matched_not_finite: int
-    mismatched_nan: int
-    mismatched_infinity: int
-    first_mismatch: int | None
-    differing_at_zero: int
-    over_tolerance: int | None
-    largest_absolute: Largest | None
-    mean_absolute: float
-    largest_relative: Largest | None
-    mean_relative: float
-    absolute: Histogram
-    relative: Histogram
-    envelope: Envelope
-
-    def __post_init__(self) -> None:
-        finite = self.values - self.matched_not_finite - self.mismatches
-        largest = 0.0 if self.largest_absolute is None else self.largest_absolute.difference
-        consistent = {
-            "absolute does not count each finite value once": self.absolute.total == finite,
-            "relative and differing_at_zero count more than the finite values": (
-                self.relative.total + self.differing_at_zero <= finite
-            ),
-            "first_mismatch does not fit the mismatches": (self.first_mismatch is None)
-            == (not self.mismatches),
-            "envelope is not rising": is_envelope(self.envelope),
-            "envelope does not end at largest_absolute": (
-                max((point[1] for point in self.envelope), default=0.0) == largest
-            ),
-            "over_tolerance is not a count of differing values": (
-                0 <= (self.over_tolerance or 0) <= finite - self.absolute.zeros
-            ),
-        }
-        for contradiction, holds in consistent.items():
-            if not holds:
-                raise ValueError(contradiction)
-
-    @property
-    def mismatches(self) -> int:
-        """Values where only one of the two is a NaN or that infinity: they fail at any tolerance."""
-        return self.mismatched_nan + self.mismatched_infinity
+_LARGEST_SQUARABLE = 2.0**511
 
 
 def differences(
@@ -138,6 +34,7 @@ def differences(
     values: npt.NDArray[Any],
     tolerance: Tolerance,
     *,
+    shard: str = "",
     values_per_chunk: int = VALUES_PER_CHUNK,
 ) -> Differences:
     """Compare the values of an output with its reference.
@@ -149,6 +46,8 @@ def differences(
         dtype; floating ones may differ in width, and are compared in float64.
     tolerance
         To count the values over it.
+    shard
+        That the rows are of, to name places.
     values_per_chunk
         About so many values are looked at at a time, in whole rows.
 
@@ -164,7 +63,7 @@ def differences(
         )
     reference, values = np.atleast_1d(reference), np.atleast_1d(values)
     rows, shape = len(reference), reference.shape[1:]
-    running = _Running(tolerance, shape)
+    running = _Running(tolerance, shape, shard)
     step = max(1, values_per_chunk // max(1, int(np.prod(shape))))
     for begin in range(0, rows, step):
         running.add(reference[begin : begin + step], values[begin : begin + step], begin)
@@ -174,31 +73,64 @@ def differences(
 class _Running:
     """The statistics of the chunks seen so far."""
 
-    def __init__(self, tolerance: Tolerance, shape: tuple[int, ...]) -> None:
-        self.tolerance, self.shape = tolerance, shape
+    def __init__(self, tolerance: Tolerance, shape: tuple[int, ...], shard: str) -> None:
+        self.tolerance, self.shape, self.shard = tolerance, shape, shard
         self.elements = int(np.prod(shape))
         self.matched = self.nan = self.infinity = self.at_zero = self.over = 0
-        self.first_mismatch: int | None = None
-        self.absolute, self.relative = Histogram.empty(), Histogram.empty()
-        self.absolute_sum = self.relative_sum = 0.0
+        self.identical_rows = self.too_large = 0
+        self.first_mismatch: Place | None = None
+        self.absolute, self.relative, self.ulp = Histogram.empty(), Histogram.empty(), UlpHistogram.empty()
+        names = ("absolute", "relative", "dot", "reference", "value")
+        self.sums = dict.fromkeys(names, ExactSum.zero())
+        self.smallest: dict[str, float | None] = {"absolute": None, "relative": None}
         self.largest: dict[str, Largest | None] = {"absolute": None, "relative": None}
+        self.worst: tuple[WorstRow, ...] = ()
         self.envelope: Envelope = ()
 
     def add(self, reference: npt.NDArray[Any], values: npt.NDArray[Any], first_row: int) -> None:
         expected, found = reference.reshape(-1), values.reshape(-1)
         places = np.arange(len(expected)) + first_row * self.elements
-        finite = self._count_not_finite(expected, found, places)
-        expected, found, places = expected[finite], found[finite], places[finite]
+        finite = np.isfinite(expected) & np.isfinite(found)
+        whole = bool(finite.all())
+        mismatched = places[:0] if whole else self._count_not_finite(expected, found, places, finite)
+        identical = self._count_identical(expected, found)
+        if not whole:
+            everything = places, expected, found
+            expected, found, places = expected[finite], found[finite], places[finite]
+            identical = identical[finite]
+        self._add_distances(expected, found, identical)
         difference, magnitude = _absolute_difference(expected, found), _magnitude(expected)
         with np.errstate(over="ignore"):
             self.over += int(
                 np.count_nonzero(difference > self.tolerance.absolute + self.tolerance.relative * magnitude)
             )
         self.absolute = self.absolute.adding(difference)
-        self.absolute_sum = min(self.absolute_sum + _capped_sum(difference), _LARGEST)
-        self._keep_largest("absolute", difference, (places, expected, found))
+        self.sums["absolute"] = self.sums["absolute"].adding(difference)
+        self._keep_extremes("absolute", difference, (places, expected, found))
         self.envelope = extended(self.envelope, magnitude, difference)
         self._add_relative(difference, magnitude, (places, expected, found))
+        self._add_products(expected.astype(np.float64), found.astype(np.float64))
+        if len(mismatched):
+            ranked = np.full(len(everything[0]), np.inf)
+            ranked[finite] = difference
+            # Matching NaN and infinities do not differ.
+            ranked[~finite & ~np.isin(everything[0], mismatched)] = 0.0
+            self._keep_worst(ranked, everything)
+        else:
+            self._keep_worst(difference, (places, expected, found))
+
+    def _count_identical(self, expected: npt.NDArray[Any], found: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        identical = same_bits(rounded(expected, found.dtype), found)
+        rows = identical if self.elements == 1 else identical.reshape(-1, self.elements).all(axis=1)
+        self.identical_rows += int(np.count_nonzero(rows))
+        return identical
+
+    def _add_distances(
+        self, expected: npt.NDArray[Any], found: npt.NDArray[Any], identical: npt.NDArray[np.bool_]
+    ) -> None:
+        other = ~identical
+        away = distances(expected[other], found[other])
+        self.ulp = self.ulp.adding(away, zeros=len(found) - len(away))
 
     def _add_relative(
         self,
@@ -207,44 +139,91 @@ class _Running:
         where: tuple[npt.NDArray[Any], ...],
     ) -> None:
         nonzero = magnitude > 0
-        self.at_zero += int(np.count_nonzero(difference[~nonzero]))
+        if not nonzero.all():
+            self.at_zero += int(np.count_nonzero(difference[~nonzero]))
+            difference, magnitude = difference[nonzero], magnitude[nonzero]
+            where = tuple(array[nonzero] for array in where)
         with np.errstate(over="ignore"):
-            relative = np.minimum(difference[nonzero] / magnitude[nonzero], _LARGEST)
+            relative = np.minimum(difference / magnitude, _LARGEST)
         self.relative = self.relative.adding(relative)
-        self.relative_sum = min(self.relative_sum + _capped_sum(relative), _LARGEST)
-        self._keep_largest("relative", relative, tuple(array[nonzero] for array in where))
+        self.sums["relative"] = self.sums["relative"].adding(relative)
+        self._keep_extremes("relative", relative, where)
+
+    def _add_products(self, expected: npt.NDArray[np.float64], found: npt.NDArray[np.float64]) -> None:
+        squarable = np.maximum(np.abs(expected), np.abs(found)) <= _LARGEST_SQUARABLE
+        if not squarable.all():
+            self.too_large += int(np.count_nonzero(~squarable))
+            expected, found = expected[squarable], found[squarable]
+        with np.errstate(under="ignore"):
+            products = {"dot": expected * found, "reference": expected**2, "value": found**2}
+        for name, product in products.items():
+            self.sums[name] = self.sums[name].adding(product)
 
     def _count_not_finite(
-        self, expected: npt.NDArray[Any], found: npt.NDArray[Any], places: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.bool_]:
-        finite: npt.NDArray[np.bool_] = np.isfinite(expected) & np.isfinite(found)
-        if finite.all():
-            return finite
+        self,
+        expected: npt.NDArray[Any],
+        found: npt.NDArray[Any],
+        places: npt.NDArray[np.int64],
+        finite: npt.NDArray[np.bool_],
+    ) -> npt.NDArray[np.int64]:
+        """Count the pairs that are not finite, and return the places of those that do not match."""
         nan = np.isnan(expected) != np.isnan(found)
         same = (np.isnan(expected) & np.isnan(found)) | (~finite & (expected == found))
         self.matched += int(np.count_nonzero(same))
         self.nan += int(np.count_nonzero(nan))
         self.infinity += int(np.count_nonzero(~finite & ~nan & ~same))
-        mismatched = places[~finite & ~same]
+        mismatched: npt.NDArray[np.int64] = places[~finite & ~same]
         if self.first_mismatch is None and len(mismatched):
-            self.first_mismatch = int(mismatched[0]) // self.elements
-        return finite
+            self.first_mismatch = Place(self.shard, int(mismatched[0]) // self.elements)
+        return mismatched
 
-    def _keep_largest(
+    def _keep_extremes(
         self, name: str, difference: npt.NDArray[np.float64], where: tuple[npt.NDArray[Any], ...]
     ) -> None:
         if not len(difference):
             return
+        smallest = self.smallest[name]
+        if smallest is None or smallest > 0:
+            self.smallest[name] = min(float(difference.min()), np.inf if smallest is None else smallest)
         index = int(np.argmax(difference))
         before = self.largest[name]
         if difference[index] <= (0.0 if before is None else before.difference):
             return
         place, reference, value = (array[index] for array in where)
-        row, element = divmod(int(place), self.elements)
-        index_in_block = tuple(int(i) for i in np.unravel_index(element, self.shape)) if self.shape else ()
+        row, element = self._row_and_element(int(place))
         self.largest[name] = Largest(
-            float(difference[index]), row, index_in_block, float(reference), float(value)
+            float(difference[index]), row, element, float(reference), float(value), self.shard
         )
+
+    def _keep_worst(self, ranked: npt.NDArray[np.float64], where: tuple[npt.NDArray[Any], ...]) -> None:
+        """Keep the worst rows of those kept and these; `ranked` is infinite where numbers mismatch."""
+        full = len(self.worst) == ROWS_KEPT
+        last = self.worst[-1].difference if full else 0.0
+        threshold = np.inf if last is None else last
+        chosen = np.flatnonzero(ranked > threshold)
+        # A row may be chosen once for each of its elements.
+        enough = ROWS_KEPT * self.elements
+        if len(chosen) > enough:
+            least = np.partition(ranked[chosen], -enough)[-enough]
+            chosen = chosen[ranked[chosen] >= least]
+        best: dict[int, int] = {}
+        for index in chosen[np.argsort(-ranked[chosen], kind="stable")].tolist():
+            best.setdefault(int(where[0][index]) // self.elements, index)
+            if len(best) == ROWS_KEPT:
+                break
+        self.worst = worst_of([*self.worst, *(self._worst_row(ranked, where, i) for i in best.values())])
+
+    def _worst_row(
+        self, ranked: npt.NDArray[np.float64], where: tuple[npt.NDArray[Any], ...], index: int
+    ) -> WorstRow:
+        row, element = self._row_and_element(int(where[0][index]))
+        difference = None if np.isinf(ranked[index]) else float(ranked[index])
+        reference, value = (str(array[index].item()) for array in where[1:])
+        return WorstRow(self.shard, row, element, difference, reference, value)
+
+    def _row_and_element(self, place: int) -> tuple[int, tuple[int, ...]]:
+        row, element = divmod(place, self.elements)
+        return row, tuple(int(i) for i in np.unravel_index(element, self.shape)) if self.shape else ()
 
     def result(self, rows: int) -> Differences:
         return Differences(
@@ -256,12 +235,21 @@ class _Running:
             first_mismatch=self.first_mismatch,
             differing_at_zero=self.at_zero,
             over_tolerance=self.over,
+            rows_bit_identical=self.identical_rows,
+            smallest_absolute=self.smallest["absolute"],
             largest_absolute=self.largest["absolute"],
-            mean_absolute=self.absolute_sum / max(1, self.absolute.total),
+            sum_absolute=self.sums["absolute"],
+            smallest_relative=self.smallest["relative"],
             largest_relative=self.largest["relative"],
-            mean_relative=self.relative_sum / max(1, self.relative.total),
+            sum_relative=self.sums["relative"],
+            dot=self.sums["dot"],
+            reference_squared=self.sums["reference"],
+            value_squared=self.sums["value"],
+            too_large_to_square=self.too_large,
             absolute=self.absolute,
             relative=self.relative,
+            ulp=self.ulp,
+            worst=self.worst,
             envelope=self.envelope,
         )
 
@@ -283,8 +271,3 @@ def _absolute_difference(reference: npt.NDArray[Any], values: npt.NDArray[Any]) 
 def _magnitude(reference: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     magnitude: npt.NDArray[np.float64] = np.abs(reference.astype(np.float64))
     return magnitude
-
-
-def _capped_sum(differences_found: npt.NDArray[np.float64]) -> float:
-    with np.errstate(over="ignore"):
-        return min(float(np.sum(differences_found)), _LARGEST)

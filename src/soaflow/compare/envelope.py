@@ -51,6 +51,11 @@ def extended(
     return _hull(sorted([*envelope, *points], key=lambda point: (point[0], -point[1])))
 
 
+def joined(first: Envelope, other: Envelope) -> Envelope:
+    """Return the envelope of the values of both."""
+    return _hull(sorted([*first, *other], key=lambda point: (point[0], -point[1])))
+
+
 def minimum_absolute(envelope: Envelope, relative: float) -> float:
     """Return the smallest absolute tolerance at which all values pass beside a relative one."""
     return max((0.0, *(difference - relative * magnitude for magnitude, difference in envelope)))

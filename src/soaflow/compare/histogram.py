@@ -10,13 +10,16 @@ over one another; every value is counted once, as zero, below, in a bin, or abov
 [-2.75, 0.0]
 """
 
+import itertools
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-FIRST_DECADE, LAST_DECADE, BINS_PER_DECADE = -20, 6, 4
+FIRST_DECADE, LAST_DECADE, BINS_PER_DECADE = -20, 6, 8
 
 EDGES: npt.NDArray[np.float64] = np.linspace(
     FIRST_DECADE, LAST_DECADE, (LAST_DECADE - FIRST_DECADE) * BINS_PER_DECADE + 1
@@ -24,6 +27,18 @@ EDGES: npt.NDArray[np.float64] = np.linspace(
 """Of the bins, in log10 of the difference."""
 
 _EDGE_VALUES = 10.0**EDGES
+
+_DROPPED_BITS = 46
+"""Of a float64: those left, exponent and 6 bits, hold at most one edge between a number and the next."""
+
+_FIRST_KEY, _LAST_KEY = (_EDGE_VALUES[[0, -1]].view(np.int64) >> _DROPPED_BITS).tolist()
+
+_BIN_OF_KEY = np.searchsorted(
+    _EDGE_VALUES, (np.arange(_FIRST_KEY, _LAST_KEY + 1) << _DROPPED_BITS).view(np.float64), side="right"
+)
+"""How many edges are at or below the smallest number of a key."""
+
+_NEXT_EDGE = np.append(_EDGE_VALUES, np.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +85,9 @@ class Histogram:
         """Return this histogram with further differences: one dimension, 0 or more."""
         positive = differences[differences > 0]
         # Index 0 is below the first edge, the last index is at or above the last edge.
-        places = np.searchsorted(_EDGE_VALUES, positive, side="right")
+        keys = np.ascontiguousarray(positive, np.float64).view(np.int64) >> _DROPPED_BITS
+        places = _BIN_OF_KEY[np.clip(keys, _FIRST_KEY, _LAST_KEY) - _FIRST_KEY]
+        places += positive >= _NEXT_EDGE[places]
         found = np.bincount(places, minlength=len(EDGES) + 1).tolist()
         return type(self)(
             self.zeros + len(differences) - len(positive),
@@ -78,3 +95,41 @@ class Histogram:
             self.above + found[-1],
             tuple(old + new for old, new in zip(self.counts, found[1:-1], strict=True)),
         )
+
+    def __add__(self, other: Self) -> Self:
+        """Return the counts of both."""
+        return type(self)(
+            self.zeros + other.zeros,
+            self.below + other.below,
+            self.above + other.above,
+            tuple(a + b for a, b in zip(self.counts, other.counts, strict=True)),
+        )
+
+    def quantile(self, share: float) -> tuple[float, float] | None:
+        """Return numbers between which a quantile surely lies, both included.
+
+        The quantile is the smallest difference that at least `share` of all differences do not exceed.
+
+        Parameters
+        ----------
+        share
+            From 0 to 1.
+
+        Returns
+        -------
+        tuple
+            The edges of the quantile's bin; both 0 for differences of zero, infinity for the end of the last;
+            None for a histogram without entries.
+        """
+        if not self.total:
+            return None
+        # The decimal number that was meant: 0.95 of 20 values are 19.
+        rank = max(1, math.ceil(Fraction(str(share)) * self.total))
+        edges = [0.0, *_EDGE_VALUES.tolist(), math.inf]
+        bins = [(0.0, 0.0), *itertools.pairwise(edges)]
+        counted = 0
+        for bounds, count in zip(bins, (self.zeros, self.below, *self.counts, self.above), strict=True):
+            counted += count
+            if counted >= rank:
+                return bounds
+        raise ValueError(f"the share is {share}: give a number from 0 to 1")

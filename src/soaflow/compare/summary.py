@@ -6,11 +6,11 @@ variant and the model's outputs, whatever the order in which the verdicts were r
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from soaflow.compare.differences import Largest
+from soaflow.compare.places import Largest, place_order
 from soaflow.compare.verdict import OutputVerdict, Verdict
 from soaflow.errors import StorageError
 
@@ -35,6 +35,12 @@ class SummaryLine:
         In `unit`.
     max_relative, mean_relative
         Without unit.
+    rows_bit_identical
+        Rows with the bits of the reference rounded to the output's dtype.
+    max_ulp
+        The largest distance in units in the last place of the output's dtype.
+    yard_ratio
+        The largest absolute difference over that of eager float32; None if that is not known or 0.
     row
         Of the largest absolute difference, or of the first mismatch; None if nothing differs.
     tolerance_absolute, tolerance_relative
@@ -58,6 +64,9 @@ class SummaryLine:
     mean_absolute: float
     max_relative: float
     mean_relative: float
+    rows_bit_identical: int
+    max_ulp: int
+    yard_ratio: float | None
     row: int | None
     tolerance_absolute: float
     tolerance_relative: float
@@ -140,16 +149,12 @@ def failures(verdicts: Iterable[Verdict]) -> tuple[str, ...]:
 
 _TEXT_HEADER = (
     *("dataset", "shard", "model", "variant", "output", "rows", "verdict", "over", "NaN/Inf"),
-    *("largest difference", "mean", "relative", "would pass at"),
+    *("largest difference", "mean", "relative", "would pass at", "bit-identical rows", "ULP", "of eager"),
 )
 
 
-def _key(verdict: Verdict) -> tuple[str, list[str | int], str, str]:
-    # Numbers inside a shard's name are ordered as numbers: 2 before 10.
-    parts: list[str | int] = [
-        int(part) if index % 2 else part for index, part in enumerate(re.split(r"(\d+)", verdict.shard))
-    ]
-    return verdict.dataset, parts, verdict.model, verdict.variant
+def _key(verdict: Verdict) -> tuple[Any, ...]:
+    return verdict.dataset, place_order(verdict.shard, 0), verdict.model, verdict.variant
 
 
 def _name(verdict: Verdict) -> str:
@@ -161,6 +166,7 @@ def _name(verdict: Verdict) -> str:
 def _line(verdict: Verdict, output: OutputVerdict) -> SummaryLine:
     found = output.differences
     absolute, relative = found.largest_absolute, found.largest_relative
+    row_of_mismatch = None if found.first_mismatch is None else found.first_mismatch.row
     return SummaryLine(
         dataset=verdict.dataset,
         shard=verdict.shard,
@@ -175,7 +181,10 @@ def _line(verdict: Verdict, output: OutputVerdict) -> SummaryLine:
         mean_absolute=found.mean_absolute,
         max_relative=0.0 if relative is None else relative.difference,
         mean_relative=found.mean_relative,
-        row=absolute.row if absolute is not None else found.first_mismatch,
+        rows_bit_identical=found.rows_bit_identical,
+        max_ulp=found.ulp.largest,
+        yard_ratio=output.yard_ratio,
+        row=absolute.row if absolute is not None else row_of_mismatch,
         tolerance_absolute=output.tolerance.absolute,
         tolerance_relative=output.tolerance.relative,
         minimum_absolute=output.minimum_absolute,
@@ -207,6 +216,9 @@ def _text_cells(line: SummaryLine) -> tuple[str, ...]:
         _scientific(line.mean_absolute, 1),
         _scientific(line.max_relative, 2),
         "never" if line.minimum_absolute is None else f"{_scientific(line.minimum_absolute, 1)}{unit}",
+        str(line.rows_bit_identical),
+        str(line.max_ulp),
+        "-" if line.yard_ratio is None else f"{line.yard_ratio:.3g}",
     )
 
 
@@ -216,14 +228,20 @@ def _scientific(value: float, decimals: int) -> str:
 
 def _failure(verdict: Verdict, output: OutputVerdict) -> str:
     found, reasons = output.differences, []
-    if found.over_tolerance != 0:
+    if not output.within_tolerance:
         count = "some" if found.over_tolerance is None else found.over_tolerance
         place = _place(found.largest_absolute, output.unit)
-        reasons.append(f"{count} of {found.values} values are over the tolerance{place}")
-    if found.mismatches:
+        needed = output.minimum_absolute
+        remedy = "" if needed is None else f", an absolute tolerance of {needed:.3g} would pass"
+        reasons.append(f"{count} of {found.values} values are over the tolerance{place}{remedy}")
+    if output.yard_failure is not None:
+        factor = output.minimum_factor
+        remedy = "no factor would pass" if factor is None else f"a factor of {factor:.3g} would pass"
+        reasons.append(f"{output.yard_failure}, {remedy}")
+    if found.first_mismatch is not None:
         reasons.append(
             f"{found.mismatched_nan} NaN and {found.mismatched_infinity} infinities are mismatched, "
-            f"the first at row {found.first_mismatch}"
+            f"the first at row {found.first_mismatch.row}"
         )
     return f"{_name(verdict)}, output {output.item}: {'; '.join(reasons)}"
 

@@ -22,7 +22,7 @@ from soaflow.description import Description
 from soaflow.errors import SoaflowError
 from soaflow.files import replacing, sha256_of_file
 from soaflow.passport import Build, Passport, write_passport
-from soaflow.soa.contract import RETURNED, describe_contract
+from soaflow.soa.contract import RETURNED, VIEWS, describe_contract
 from soaflow.soa.signature import Signature
 
 _WRITTEN_BY_TORCH = ("version", "byteorder", ".data/serialization_id")
@@ -59,6 +59,7 @@ def describe(
     model_name: str,
     dtype: str,
     origin: dict[str, Any],
+    inputs_are: str = VIEWS,
     outputs_are: str = RETURNED,
 ) -> Description:
     """Return what a program or artifact says of itself, with the contract of its signature."""
@@ -69,7 +70,9 @@ def describe(
         targets=(),
         profile="",
         signature=signature.to_mapping(),
-        contract=describe_contract(signature.computed_in(dtype), outputs_are=outputs_are),
+        contract=describe_contract(
+            signature.computed_in(dtype), inputs_are=inputs_are, outputs_are=outputs_are
+        ),
         origin=origin,
     )
 

@@ -20,6 +20,7 @@ from soaflow.export.archives import Stopwatch, describe, described, hand_over, r
 from soaflow.export.check import check_against_eager, eager_outputs, first_line, returning
 from soaflow.export.examples import example_inputs, example_outputs, tracing_shape
 from soaflow.export.notices import torch_deprecations_ignored
+from soaflow.export.source_lines import keep_source_lines
 from soaflow.export.strides import check_strides, keep_stride_ranges, symbolic_strides
 from soaflow.models.precision import InPrecision
 from soaflow.models.storing import StoringOutputs
@@ -112,20 +113,43 @@ def export_program(
     ExportError
         If the model cannot be exported, fixes its batch size, or asks about strides.
     """
-    shape = tracing_shape(signature)
-    tensors = inputs = example_inputs(signature, shape, seed=0)
-    symbols = _row_symbols(signature)
+    inputs = example_inputs(signature, tracing_shape(signature), seed=0)
     with torch.no_grad():
         eager_outputs(model, signature, inputs, model_name)
-        if outputs_are == STORED:
-            model = StoringOutputs(model, len(inputs)).eval()
-            tensors = (*inputs, *example_outputs(signature, shape))
+    if outputs_are == STORED:
+        model = StoringOutputs(model, len(inputs)).eval()
+    return export_call(model, signature, model_name, outputs_are=outputs_are)
+
+
+def export_call(
+    model: nn.Module, signature: Signature, model_name: str, *, outputs_are: str
+) -> ExportedProgram:
+    """Export what is called with a program's tensors, whatever it returns.
+
+    Parameters
+    ----------
+    model
+        Called with the inputs and, if the program stores its outputs, a tensor for each of them.
+    signature
+        As it is for what the program computes in.
+    model_name
+        For errors.
+    outputs_are
+        `RETURNED` or `STORED`, of the program.
+
+    Raises
+    ------
+    ExportError
+        As `export_program`.
+    """
+    tensors, symbols = example_call(signature, outputs_are), _row_symbols(signature)
+    with torch.no_grad():
         try:
             with symbolic_strides(tensors):
                 program = torch.export.export(
                     model,
                     tensors,
-                    dynamic_shapes=(symbols,) if outputs_are == STORED else symbols[: len(inputs)],
+                    dynamic_shapes=_for_parameters(model, symbols[: len(tensors)]),
                     strict=False,
                 )
         except ExportError:
@@ -140,11 +164,17 @@ def export_program(
     return program
 
 
+def example_call(signature: Signature, outputs_are: str) -> tuple[torch.Tensor, ...]:
+    """Return the tensors that a program is exported with: the inputs, and the outputs if it stores them."""
+    shape = tracing_shape(signature)
+    outputs = example_outputs(signature, shape) if outputs_are == STORED else ()
+    return (*example_inputs(signature, shape, seed=0), *outputs)
+
+
 def program_bytes(program: ExportedProgram) -> bytes:
-    """Return a program as the bytes of its file, without the paths of its source files."""
+    """Return a program as the bytes of its file, with source lines but without the paths of this machine."""
     program = copy.copy(program)
-    for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)
+    keep_source_lines(program.graph.nodes)
     stream = io.BytesIO()
     torch.export.save(program, stream)
     return stream.getvalue()
@@ -177,6 +207,11 @@ def eager_program(program: ExportedProgram) -> nn.Module:
     """Return a program as a module that runs eagerly."""
     # The guards hold what the tracing saw, such as S != B, not what the results depend on.
     return program.module(check_guards=False)
+
+
+def _for_parameters(model: nn.Module, symbols: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Group the symbols as the parameters are: `forward(*tensors)` has one for all."""
+    return (symbols,) if isinstance(model, StoringOutputs) else symbols
 
 
 def _row_symbols(signature: Signature) -> tuple[dict[int, Any] | None, ...]:

@@ -1,14 +1,16 @@
 """The model as one callable, whatever executes it.
 
 The invariant: each backend takes the input tensors in the signature's order, hands the same tensors
-to its `program`, and returns a list of output tensors. `program` is the last Python call before the
-model's own code, so whoever replaces it with a watcher sees what reaches the model.
+to its `program`, but for those that it says it `copies`, and returns a list of output tensors. `program`
+is the last Python call before the model's own code, so whoever replaces it with a watcher sees what
+reaches the model.
 
 Artifacts run native code and old TorchScript files may unpickle: both are verified against their
 passport's SHA-256 before they are opened. `torch._inductor` is never imported: it costs seconds, and
 the raw loader needs none of it.
 """
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Collection, Sequence
@@ -19,15 +21,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from soaflow.archives import AOT, FAT, JIT
+from soaflow.archives import AOT, FAT, JIT, ONNX
 from soaflow.description import Description
 from soaflow.errors import ArtifactError
 from soaflow.infer.tensors import Outputs
+from soaflow.models.onnx_sessions import OnnxSession, row_major
 from soaflow.models.packages import MODEL_IN_PACKAGE, load_package
 from soaflow.models.precision import InPrecision
 from soaflow.passport import Passport
 from soaflow.soa.calls import call_rows, check_inputs
-from soaflow.soa.contract import STORED
+from soaflow.soa.contract import STORED, inner_sizes
+from soaflow.soa.layout import ItemKind
 from soaflow.soa.outputs import OutputBlob
 from soaflow.soa.signature import Signature
 from soaflow.verification import chosen_target, verify_artifact
@@ -45,7 +49,14 @@ class Backend:
         takes any. `Backend.check` calls it.
     source_sha256
         Of the artifact's file, or of the weights'; empty for a model that is from no file.
+
+    Attributes
+    ----------
+    copies
+        Names of the inputs that do not reach the program as they are given.
     """
+
+    copies: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -119,6 +130,46 @@ class AotBackend(Backend):
     def run(self, inputs: Sequence[torch.Tensor]) -> object:
         """Call the program with the list of inputs."""
         return self.program(list(inputs))
+
+
+class CopyingBackend(Backend):
+    """An artifact that takes row-major tensors: what is not so already is copied, and named in `copies`.
+
+    Attributes
+    ----------
+    copy
+        Takes the tensors as they are given, and returns those for the program.
+    """
+
+    def __init__(
+        self,
+        program: Callable[..., object],
+        check: Callable[[Sequence[torch.Tensor]], None],
+        source_sha256: str,
+        signature: Signature,
+    ) -> None:
+        super().__init__(program, check, source_sha256)
+        self.copies = copied_inputs(signature)
+        self._is_copied = [spec.name in self.copies for spec in signature.inputs]
+        self.copy: Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]] = self._row_major
+
+    def run(self, inputs: Sequence[torch.Tensor]) -> object:
+        """Copy the inputs, and call the program with the copies one by one."""
+        return self.program(*self.copy(inputs))
+
+    def _row_major(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        pairs = zip(inputs, self._is_copied, strict=True)
+        return [row_major(tensor) if copied else tensor for tensor, copied in pairs]
+
+
+def copied_inputs(signature: Signature) -> tuple[str, ...]:
+    """Return the names of the inputs whose views are not row-major: all but those of one number a row."""
+    return tuple(
+        spec.name
+        for spec in signature.inputs
+        if spec.layout[spec.items[0]].kind is ItemKind.SCALAR
+        or math.prod(inner_sizes(spec.layout[spec.items[0]], len(spec.items))) > 1
+    )
 
 
 class StoringBackend(AotBackend):
@@ -242,6 +293,31 @@ def aot(
         computed = signature.computed_in(passport.description.dtype)
         return StoringBackend(program, check, passport.sha256, computed)
     return AotBackend(program, check, passport.sha256)
+
+
+def onnx(path: Path | str, signature: Signature) -> Backend:
+    """Load an ONNX artifact in onnxruntime, on the CPU; inputs are copied into row-major tensors.
+
+    Parameters
+    ----------
+    path
+        Of the artifact; its passport lies beside it.
+    signature
+        Of the job; the artifact's must be the same.
+
+    Raises
+    ------
+    ArtifactError
+        If the artifact is corrupt, is another than its passport's, has another signature, or onnxruntime
+        cannot run it.
+    """
+    passport = _verified(path, signature, (ONNX,), ())
+    try:
+        program = OnnxSession(Path(path))
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ArtifactError(f"{path} cannot be run by onnxruntime: {reason}; export it again") from error
+    return CopyingBackend(program, partial(check_inputs, signature), passport.sha256, signature)
 
 
 def _verified(

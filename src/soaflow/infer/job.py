@@ -1,4 +1,4 @@
-"""One inference job: a model in one variant over one events file, on one thread, without a copy.
+"""One inference job: a model in one variant over one events file, on one thread, without a copy unsaid.
 
 The invariant: predictions and proof appear together, after the job's own measurement has borne out
 its claims; in any error neither does. The input file is mapped, never read. What a variant computes in
@@ -16,7 +16,7 @@ import torch
 from soaflow.errors import ModelError, SoaflowError
 from soaflow.files import replacing, write_json
 from soaflow.infer import process
-from soaflow.infer.backends import Backend
+from soaflow.infer.backends import Backend, CopyingBackend
 from soaflow.infer.devices import Place, place_for
 from soaflow.infer.proof import QUANTILES, RAW_TIMES_KEPT, CollectionProof, Proof, judge_proof
 from soaflow.infer.tensors import InputTensor, Outputs, check_layouts, input_tensors
@@ -105,7 +105,10 @@ def run_job(
     started = time.perf_counter()
     backend = load()
     load_seconds = time.perf_counter() - started
-    witness = Witness([_watched(tensor, blobs, variant.device) for tensor in inputs])
+    watched = [_watched(tensor, blobs, variant.device) for tensor in inputs]
+    witness = Witness(watched, backend.copies)
+    if isinstance(backend, CopyingBackend):
+        backend.copy = witness.before_copy(backend.copy)
     backend.program = witness.around(backend.program)
     threads = max(threads, process.thread_count())
 
@@ -148,7 +151,7 @@ def run_job(
             calls_watched=witness.calls,
             inputs=seen,
             collections=tuple(_collection_proof(name, blobs[name], cached[name]) for name in blobs),
-            bytes_copied_in=sum(tensor.bytes_copied for tensor in seen),
+            bytes_copied_in=sum(tensor.bytes_copied + tensor.bytes_copied_by_backend for tensor in seen),
             transfers_in=place.transfers_in,
             bytes_transferred_in=place.bytes_in,
             transfers_out=place.transfers_out,

@@ -1,6 +1,6 @@
 """The backend of a variant, from the files that it is made of."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def load_backend(
     signature
         Of the job; an artifact's must be the same.
     artifact
-        For the jit and aot backends.
+        For the jit, aot and onnx backends.
     weights
         For the eager backend.
     class_path, arguments, seed
@@ -56,5 +56,31 @@ def load_backend(
             weights_sha256=sha256_of_file(weights),
         )
     assert artifact is not None
+    return load_artifact(variant, signature, artifact)
+
+
+def load_artifact(
+    variant: Variant, signature: Signature, artifact: Path | str, *, accept: Collection[str] = ()
+) -> backends.Backend:
+    """Load the artifact that a variant runs.
+
+    Parameters
+    ----------
+    variant
+        Of any backend but eager.
+    signature
+        Of the job; the artifact's must be the same.
+    artifact
+        Its passport lies beside it.
+    accept
+        What need not fit; see `soaflow.verification.verify_artifact`.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is corrupt, or does not fit the signature or this machine.
+    """
+    if variant.backend is Backend.ONNX:
+        return backends.onnx(artifact, signature)
     load = backends.jit if variant.backend is Backend.JIT else backends.aot
-    return load(artifact, signature, variant.device)
+    return load(artifact, signature, variant.device, accept=accept)

@@ -1,8 +1,8 @@
 """What an inference job measured of itself, and whether that bears out what it claims.
 
 The claims: on the CPU every tensor that reached the model was a view of a mapped input file, at the
-place that its items and rows have there, nothing was copied on the way in, and one thread did all the
-work. On another device each input blob went
+place that its items and rows have there, nothing was copied on the way in but what the backend says that it
+copies, and one thread did all the work. On another device each input blob went
 over in one transfer. The measurement is kept whole; judging it is a function of the measurement.
 
 Addresses are relative to the start of their blob, and times are of one run: a proof says how a job
@@ -18,7 +18,7 @@ from soaflow.errors import ProofError, StorageError
 from soaflow.files import read_json
 from soaflow.infer.variants import Device
 
-PROOF_VERSION = 3
+PROOF_VERSION = 4
 """Version of the keys of a proof file."""
 
 RAW_TIMES_KEPT = 1000
@@ -49,10 +49,14 @@ class InputProof:
         First byte and end of all tensors that were views, relative to the blob's start; 0 and 0 when
         none of them held a value.
     bytes_copied
-        Of tensors that were not views of that blob.
+        Of tensors that were not views of that blob, where the backend says nothing of a copy.
     tensors_misplaced
         Tensors in that blob at another place, or of other sizes or strides, than the items and rows of
         their call have there.
+    bytes_declared
+        Of the tensors that the backend was given, if it says that it copies this input; else 0.
+    bytes_copied_by_backend
+        Of the copies that reached the model, if it says so; must be `bytes_declared`.
     """
 
     name: str
@@ -63,6 +67,8 @@ class InputProof:
     highest_offset: int
     bytes_copied: int
     tensors_misplaced: int
+    bytes_declared: int = 0
+    bytes_copied_by_backend: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +123,7 @@ class Proof:
     inputs, collections
         By input tensor and by collection of the events file.
     bytes_copied_in
-        Sum over the inputs.
+        Sum over the inputs, of what the backend says it copies too.
     transfers_in, bytes_transferred_in, transfers_out, bytes_transferred_out
         Blobs moved to another device and back, and their bytes.
     bytes_made
@@ -199,6 +205,11 @@ class Proof:
         """CPU time of all threads over wall time; about 1 for one busy thread, None without rows."""
         return self.cpu_seconds / self.wall_seconds if self.wall_seconds else None
 
+    @property
+    def bytes_declared(self) -> int:
+        """Bytes that the backend says it copies on the way in."""
+        return sum(seen.bytes_declared for seen in self.inputs)
+
     def describe(self) -> str:
         """Return what a person at a terminal wants to know of the job, in one line."""
         parts = [f"{self.rows} rows in {self.batches} {'batch' if self.batches == 1 else 'batches'}"]
@@ -206,7 +217,8 @@ class Proof:
             parts.append(f"{self.rows_per_second:,.0f} rows/s")
         if self.seconds_to_first_result is not None:
             parts.append(f"first result {self.seconds_to_first_result:.2f} s after the process began")
-        parts.append(f"{self.bytes_copied_in} bytes copied on the way in")
+        declared = f" by {self.backend}, as declared" if self.bytes_declared else ""
+        parts.append(f"{self.bytes_copied_in} bytes copied on the way in{declared}")
         threads = "1 thread" if self.threads_seen == 1 else f"{self.threads_seen} threads"
         return ", ".join([*parts, threads])
 
@@ -274,6 +286,12 @@ def broken_claims(proof: Proof) -> list[str]:
         "something copied them on the way in"
         for seen in proof.inputs
         if seen.bytes_copied
+    ]
+    found += [
+        f"{seen.bytes_copied_by_backend} bytes of input '{seen.name}' were copied by the backend, and "
+        f"{seen.bytes_declared} are what it says it copies"
+        for seen in proof.inputs
+        if seen.bytes_copied_by_backend != seen.bytes_declared
     ]
     found += [
         f"{seen.tensors_misplaced} tensors of input '{seen.name}' were not where its items and the rows of "

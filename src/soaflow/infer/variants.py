@@ -26,11 +26,12 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Backend(StrEnum):
-    """What executes the model: the Python module, its TorchScript or its compiled artifact."""
+    """What executes the model: the Python module, its TorchScript, its compiled artifact or onnxruntime."""
 
     EAGER = "eager"
     JIT = "jit"
     AOT = "aot"
+    ONNX = "onnx"
 
 
 class Device(StrEnum):
@@ -96,6 +97,12 @@ class Variant:
             raise ConfigError(
                 f"key 'dtype' of variant '{self.name}' is {self.dtype!r}: "
                 f"choose one of {', '.join(COMPUTING_DTYPES)}"
+            )
+        if self.backend is Backend.ONNX and (self.device != Device.CPU or self.dtype == "bfloat16"):
+            key, value = ("device", self.device) if self.device != Device.CPU else ("dtype", self.dtype)
+            raise ConfigError(
+                f"key '{key}' of variant '{self.name}' is '{value}', which backend onnx cannot run, as it is "
+                "onnxruntime on the CPU in float32, float64 or float16: choose another"
             )
         if type(self.batch_size) is not int or self.batch_size < 0:
             raise ConfigError(

@@ -1,12 +1,13 @@
 """Watches the tensors that reach a model, and finds those that are not views of their blob.
 
 The invariant: a witness stands between a backend and its program, so it sees the tensors after
-everything that the job and the backend did to them. Where each must be follows from the layout, the
-map's address and the rows of the call alone. It compares addresses and holds no tensor.
+everything that the job and the backend did to them; where a backend says that it copies an input, it also
+stands in front of that copy, and counts what was to be copied and what was. Where each must be follows from
+the layout, the map's address and the rows of the call alone. It compares addresses and holds no tensor.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -65,6 +66,8 @@ class _Sightings:
     highest: int = 0
     bytes_copied: int = 0
     misplaced: int = 0
+    bytes_declared: int = 0
+    bytes_copied_by_backend: int = 0
 
     def add(self, tensor: torch.Tensor, index: int, begin_row: int, end_row: int) -> None:
         self.tensors += 1
@@ -87,6 +90,14 @@ class _Sightings:
         self.lowest = begin if self.lowest is None else min(self.lowest, begin)
         self.highest = max(self.highest, end)
 
+    def add_copy(self, tensor: torch.Tensor, index: int, begin_row: int, end_row: int) -> None:
+        """Note what the backend made of a tensor that it says it copies."""
+        _, sizes = self.watched.place(index, begin_row, end_row)
+        self.misplaced += tuple(tensor.shape) != sizes
+        begin = tensor.data_ptr() - self.watched.blob_address
+        if not 0 <= begin < self.watched.blob_bytes:
+            self.bytes_copied_by_backend += tensor.numel() * tensor.element_size()
+
 
 def extent_bytes(tensor: torch.Tensor) -> int:
     """Return the bytes from a tensor's first element to the end of its last one in memory.
@@ -105,6 +116,8 @@ class Witness:
     ----------
     inputs
         Where the tensors of each input must be, in the order of the call.
+    copied
+        Names of the inputs that the backend says it copies; `before_copy` must stand in front of that.
 
     Attributes
     ----------
@@ -114,10 +127,11 @@ class Witness:
         That watching them took.
     """
 
-    def __init__(self, inputs: Sequence[Watched]) -> None:
+    def __init__(self, inputs: Sequence[Watched], copied: Collection[str] = ()) -> None:
         self.calls = 0
         self.seconds = 0.0
         self._sightings = [_Sightings(watched) for watched in inputs]
+        self._copied = frozenset(copied)
         self._expected = (0, 0, 0)
 
     def expect(self, index: int, begin: int, end: int) -> None:
@@ -140,12 +154,35 @@ class Witness:
 
         return watched
 
+    def before_copy(
+        self, copy: Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]]
+    ) -> Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]]:
+        """Return a backend's copying function that first notes the tensors it is to copy.
+
+        Parameters
+        ----------
+        copy
+            Takes the tensors of all inputs, and returns those for the program.
+        """
+
+        def watched(inputs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+            started = time.perf_counter()
+            for sightings, tensor in zip(self._sightings, inputs, strict=True):
+                if sightings.watched.name in self._copied:
+                    sightings.add(tensor, *self._expected)
+                    sightings.bytes_declared += tensor.numel() * tensor.element_size()
+            self.seconds += time.perf_counter() - started
+            return copy(inputs)
+
+        return watched
+
     def _note(self, tensors: Sequence[torch.Tensor]) -> None:
         started = time.perf_counter()
         self.calls += 1
         inputs = tensors[: len(self._sightings)]  # outputs that are stored follow
         for sightings, tensor in zip(self._sightings, inputs, strict=True):
-            sightings.add(tensor, *self._expected)
+            note = sightings.add_copy if sightings.watched.name in self._copied else sightings.add
+            note(tensor, *self._expected)
         self.seconds += time.perf_counter() - started
 
     def proofs(self) -> tuple[InputProof, ...]:
@@ -160,6 +197,8 @@ class Witness:
                 highest_offset=seen.highest,
                 bytes_copied=seen.bytes_copied,
                 tensors_misplaced=seen.misplaced,
+                bytes_declared=seen.bytes_declared,
+                bytes_copied_by_backend=seen.bytes_copied_by_backend,
             )
             for seen in self._sightings
         )

@@ -106,17 +106,38 @@ def _failures(documents: Sequence[Document]) -> str:
 
 
 def _failure_lines(output: Document) -> list[list[str]]:
-    """Return the figures of a failed output: a line for values over the tolerance, one for NaN and Inf."""
+    """Return the figures of a failed output: a line for each criterion that fails."""
     found = output["differences"]
     lines = []
     if found["over_tolerance"] != 0:
         count = "some" if found["over_tolerance"] is None else _counted_values(found["over_tolerance"])
         lines.append([f"{count} of {_counted_values(found['values'])}", *_worst(found, output["tolerance"])])
+    if output["yard_failure"] is not None:
+        lines.append(_yard_line(output))
     if found["first_mismatch"] is not None:
         count = found["mismatched_nan"] + found["mismatched_infinity"]
         what = f"{_counted_values(count)} NaN/Inf"
-        lines.append([what, f"{found['first_mismatch']}", "–", "–", "–", "none"])
+        lines.append([what, f"{found['first_mismatch']['row']}", "–", "–", "–", "none"])
     return lines
+
+
+def _yard_line(output: Document) -> list[str]:
+    """Return the figures of an output that is further away than eager float32 allows."""
+    found, yard, ratio = output["differences"], output["yard"], _ratio(output)
+    largest, stick = found["largest_absolute"], yard["yardstick"]
+    allowed = stick["factor"] * yard["largest"] + stick["floor"]
+    if largest["difference"] > allowed:
+        what = (
+            f"{ratio} times the error of {yard['variant']}"
+            if ratio != "–"
+            else f"more than {yard['variant']}"
+        )
+        texts = [what, _place(largest), f"{largest['reference']:.6g}", f"{largest['value']:.6g}"]
+        return [*texts, _number(largest["difference"], 3), _number(allowed)]
+    quantile = found["quantiles_absolute"]["0.99"][0]
+    allowed = stick["factor"] * yard["quantile"][1] + stick["floor"]
+    what = f"1 % further away than {yard['variant']} allows"
+    return [what, "many", "–", "–", f"≥ {_number(quantile, 3)}", _number(allowed)]
 
 
 def _worst(found: Document, tolerance: Document) -> list[str]:
@@ -141,6 +162,7 @@ def _worst(found: Document, tolerance: Document) -> list[str]:
 _COLUMNS = (
     *("variant", "events", "output", "verdict", "rows", "over", "NaN/Inf"),
     *("largest", "at row", "mean", "relative", "tolerance", "would pass at"),
+    *("identical rows", "ULP", "of eager"),
 )
 
 
@@ -165,6 +187,9 @@ def _line(document: Document, output: Document) -> str:
         "0" if relative is None else _number(relative["difference"], 3),
         f"{_number(tolerance['absolute'])} + {_number(tolerance['relative'])} |ref|",
         "never" if minimum is None else _number(minimum),
+        _share(found["rows_bit_identical"], document["rows"]),
+        _ulp(found["ulp"]["largest"]),
+        _ratio(output),
     ]
     badge = f"<td><span class='badge {state}'>{state}</span></td>"
     return _cells(_names(document, output), figures, badge=badge, state=state)
@@ -194,10 +219,32 @@ def _cells(names: Sequence[str], figures: Sequence[str], *, badge: str = "", sta
     return f"<tr class='{state}'>{''.join(cells)}</tr>"
 
 
-def _row(largest: Document | None, first_mismatch: int | None) -> str:
+def _share(count: int, rows: int) -> str:
+    """Return a share in percent, 100 % and 0 % only where it is all or none.
+
+    >>> _share(0, 3), _share(1, 3), _share(3, 3), _share(9999, 10000), _share(0, 0)
+    ('0 %', '33 %', '100 %', '> 99 %', '–')
+    """
+    if not rows:
+        return "–"
+    percent = 100 * count / rows
+    if 0 < percent < 1 or 99 < percent < 100:
+        return "< 1 %" if percent < 1 else "> 99 %"
+    return f"{percent:.0f} %"
+
+
+def _ulp(steps: int) -> str:
+    return _counted_values(steps) if steps < 10**5 else _number(steps)
+
+
+def _ratio(output: Document) -> str:
+    return "–" if output["yard_ratio"] is None else _number(output["yard_ratio"])
+
+
+def _row(largest: Document | None, first_mismatch: Document | None) -> str:
     places = [] if largest is None else [_place(largest)]
     if first_mismatch is not None:
-        places.append(f"NaN/Inf {first_mismatch}")
+        places.append(f"NaN/Inf {first_mismatch['row']}")
     return ", ".join(places) or "–"
 
 
@@ -247,12 +294,12 @@ th {{ text-align: left; font-weight: 600; }}
 details {{ margin: 1rem 0; }}
 summary {{ font-weight: 600; font-size: 1.1rem; cursor: pointer; padding: .3rem 0; }}
 .wide {{ overflow-x: auto; }}
-.all, .failures {{ width: 100%; font-size: .85rem; }}
+.all, .failures {{ width: 100%; font-size: .8rem; }}
 .all thead th {{ white-space: normal; line-height: 1.25; }}
 .failures {{ margin-bottom: 1rem; }}
 .failures td:nth-child(6) {{ font-weight: 700; }}
 .failures td:nth-child(9), .all tr.fail td:nth-child(8) {{ color: var(--fail); font-weight: 700; }}
-:is(.all, .failures) :is(th, td) {{ border-bottom: 1px solid var(--line); padding: .25rem .45rem;
+:is(.all, .failures) :is(th, td) {{ border-bottom: 1px solid var(--line); padding: .25rem .28rem;
   white-space: nowrap; }}
 .all th, .failures th {{ color: var(--faint); border-bottom-width: 2px; vertical-align: bottom; }}
 .all tbody tr:hover {{ background: var(--raised); }}
@@ -277,7 +324,9 @@ stored in float64. A value passes when |value − ref| ≤ absolute + relative �
 infinity the same infinity. A cell counts outputs over all datasets and shards. “Over” counts
 values over the tolerance, “NaN/Inf” those that are one on one side only; “largest” and “mean” are of
 |value − ref| in the output’s unit, “relative” is the largest |value − ref| / |ref|, and “would pass at” the
-smallest absolute tolerance that would pass beside the relative one.</p>
+smallest absolute tolerance that would pass beside the relative one. “Identical rows” have the bits of the
+reference rounded to the output’s type, “ULP” is the largest distance from it in steps to the next number, and
+“of eager” the largest difference over that of eager float32, which the second yardstick limits.</p>
 {matrix}
 {sections}
 </body>

@@ -1,0 +1,47 @@
+"""`soaflow bisect`: the first operation at which a candidate begins to differ from a program."""
+
+import argparse
+import os
+from pathlib import Path
+
+from soaflow.archives import AOT, FAT
+from soaflow.description import read_description
+from soaflow.errors import ConfigError
+from soaflow.passport import read_passport
+from soaflow.profiles import find_profile
+from soaflow.targets import find_target
+from soaflow.threads import SINGLE_THREAD_VARIABLES, run_single_threaded
+from soaflow.verification import chosen_target
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print where it begins; 1 if it does, 0 if no operation diverges."""
+    if arguments.rows < 0:
+        raise ConfigError(f"--rows is {arguments.rows}: give 0 for all, or more")
+    if not 0 < arguments.factor < float("inf"):
+        raise ConfigError(f"--factor is {arguments.factor}: give a number above 0")
+    # NumPy and torch read these variables when they are loaded.
+    os.environ.update(SINGLE_THREAD_VARIABLES)
+    os.environ.update(_environment_to_build(arguments.candidate))
+    run_single_threaded()
+    from soaflow.bisect.search import bisect  # noqa: PLC0415  loads torch
+
+    answer = bisect(
+        arguments.program,
+        arguments.candidate,
+        arguments.events,
+        made_from=arguments.made_from,
+        rows=arguments.rows,
+        factor=arguments.factor,
+    )
+    print(answer.describe())
+    return 1 if answer.diverges else 0
+
+
+def _environment_to_build(candidate: Path) -> dict[str, str]:
+    """Return what packing weights needs; for other candidates it would hide this CPU's own kernels."""
+    description = read_description(candidate)
+    if description.kind not in (AOT, FAT) or not find_profile(description.profile).options:
+        return {}
+    name = chosen_target(read_passport(candidate)) if description.kind == FAT else description.targets[0]
+    return dict(find_target(name).build_environment())
