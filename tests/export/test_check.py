@@ -218,8 +218,8 @@ def test_a_model_that_stores_its_outputs_is_checked_by_what_it_stored(normalisat
     model, signature = normalisation_case.model, normalisation_case.signature
     named = {"model_name": "Net", "what": "artifact", "dtype": "float32"}
     check_against_eager(returning(storing(model), signature, STORED), model, signature, **named)
+    wrong = returning(storing(lambda momenta: model(momenta) + 1), signature, STORED)
     with pytest.raises(ExportError, match="differs from the eager model"):
-        wrong = returning(storing(lambda momenta: model(momenta) + 1), signature, STORED)
         check_against_eager(wrong, model, signature, **named)
     with pytest.raises(ExportError, match="writes outside the rows that its outputs are to be stored in"):
         check_against_eager(returning(storing(model, 1), signature, STORED), model, signature, **named)
