@@ -127,7 +127,7 @@ def distances(reference: npt.NDArray[Any], values: npt.NDArray[Any]) -> npt.NDAr
 def _ordered(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return integers in the order of the values, without a gap."""
     if values.dtype.kind != "f":
-        return values.astype(np.uint64 if values.dtype.kind in "bu" else np.int64)
+        return values.astype(np.uint64 if values.dtype.kind in "ub" else np.int64)
     signed = np.dtype(f"i{values.dtype.itemsize}")
     bits = np.ascontiguousarray(values).view(signed)
     ordered = np.where(bits < 0, np.iinfo(signed).min - bits, bits)
