@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from soaflow.compare.differences import differences
-from soaflow.compare.envelope import extended, holds, minimum_absolute, minimum_relative
 from soaflow.compare.histogram import EDGES, Histogram
 from soaflow.compare.places import Place
 from soaflow.compare.tolerances import Tolerance
+from soaflow.envelope import extended, holds, minimum_absolute, minimum_relative
 
 SHAPES = st.one_of(
     st.tuples(st.integers(0, 12)),

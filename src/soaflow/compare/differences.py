@@ -1,7 +1,7 @@
 """Statistics of the differences between an output and its reference, a chunk of rows at a time.
 
 The invariant: memory does not grow with the number of rows, and what is kept judges the output again
-at any other tolerance without its values (see `soaflow.compare.envelope`).
+at any other tolerance without its values (see `soaflow.envelope`).
 
 >>> found = differences(np.array([1.0, 2.0]), np.array([1.0, 2.5]), Tolerance(0.1, 0.1))
 >>> found.over_tolerance, found.largest_absolute.row, found.largest_absolute.difference
@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from soaflow.compare.envelope import Envelope, extended
 from soaflow.compare.exact import ExactSum
 from soaflow.compare.figures import Differences
 from soaflow.compare.histogram import Histogram
 from soaflow.compare.places import ROWS_KEPT, Largest, Place, WorstRow, worst_of
 from soaflow.compare.tolerances import Tolerance
-from soaflow.compare.ulp import UlpHistogram, distances, rounded, same_bits
+from soaflow.compare.ulp import UlpHistogram
+from soaflow.distances import absolute_differences, magnitudes, rounded, same_bits, ulp_distances
+from soaflow.envelope import Envelope, extended
 
 VALUES_PER_CHUNK = 1 << 18
 """Values compared at a time; bounds the memory, and changes no statistic."""
@@ -99,7 +100,7 @@ class _Running:
             expected, found, places = expected[finite], found[finite], places[finite]
             identical = identical[finite]
         self._add_distances(expected, found, identical)
-        difference, magnitude = _absolute_difference(expected, found), _magnitude(expected)
+        difference, magnitude = absolute_differences(expected, found), magnitudes(expected)
         with np.errstate(over="ignore"):
             self.over += int(
                 np.count_nonzero(difference > self.tolerance.absolute + self.tolerance.relative * magnitude)
@@ -129,7 +130,7 @@ class _Running:
         self, expected: npt.NDArray[Any], found: npt.NDArray[Any], identical: npt.NDArray[np.bool_]
     ) -> None:
         other = ~identical
-        away = distances(expected[other], found[other])
+        away = ulp_distances(expected[other], found[other])
         self.ulp = self.ulp.adding(away, zeros=len(found) - len(away))
 
     def _add_relative(
@@ -252,22 +253,3 @@ class _Running:
             worst=self.worst,
             envelope=self.envelope,
         )
-
-
-def _absolute_difference(reference: npt.NDArray[Any], values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return `|values - reference|` of finite numbers in float64, never zero where they differ."""
-    if reference.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            difference = np.abs(values.astype(np.float64) - reference.astype(np.float64))
-        capped: npt.NDArray[np.float64] = np.minimum(difference, _LARGEST)
-        return capped
-    wide = np.uint64 if reference.dtype.kind in ("b", "u") else np.int64
-    low, high = np.minimum(reference, values).astype(wide), np.maximum(reference, values).astype(wide)
-    # Two's complement: the difference of two int64 always fits uint64.
-    distance: npt.NDArray[np.float64] = (high.astype(np.uint64) - low.astype(np.uint64)).astype(np.float64)
-    return distance
-
-
-def _magnitude(reference: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    magnitude: npt.NDArray[np.float64] = np.abs(reference.astype(np.float64))
-    return magnitude

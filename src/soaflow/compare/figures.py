@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Self
 
-from soaflow.compare.envelope import Envelope, is_envelope, joined
 from soaflow.compare.exact import ExactSum
 from soaflow.compare.histogram import Histogram
 from soaflow.compare.places import Largest, Place, WorstRow, earlier, larger, worst_of
 from soaflow.compare.ulp import UlpHistogram
+from soaflow.envelope import Envelope, is_envelope, joined
 
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 """Shares of the values, of which a verdict's file gives the quantiles."""

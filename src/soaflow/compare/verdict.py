@@ -19,16 +19,16 @@ import numpy as np
 
 from soaflow.compare.agreement import check_agreement
 from soaflow.compare.differences import differences
-from soaflow.compare.envelope import holds, minimum_absolute, minimum_relative
 from soaflow.compare.figures import QUANTILES, Differences
 from soaflow.compare.histogram import EDGES
 from soaflow.compare.inputs import with_inputs
-from soaflow.compare.records import from_json, to_json
 from soaflow.compare.tolerances import Tolerance
 from soaflow.compare.ulp import HIGHEST
 from soaflow.compare.yardstick import Yard, Yardstick
+from soaflow.envelope import holds, minimum_absolute, minimum_relative
 from soaflow.errors import ConfigError, StorageError
 from soaflow.files import read_json, write_json
+from soaflow.records import from_json, to_json
 from soaflow.soa.signature import PREDICTION_COLLECTION
 from soaflow.soa.storage import PREDICTIONS, FileHeader, MappedBlob, map_blob, read_header
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from soaflow.compare.records import from_json, to_json
+from soaflow.records import from_json, to_json
 
 
 @dataclass(frozen=True, slots=True)
