@@ -4,8 +4,6 @@ The invariant: all profiles are timed in turn in one process, on one thread, thr
 views of one blob that holds real events. The ratios hold for this machine; the seconds are its alone.
 """
 
-import ctypes
-import mmap
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
@@ -19,11 +17,12 @@ from soaflow.errors import StorageError
 from soaflow.files import write_json
 from soaflow.infer import backends, process
 from soaflow.infer.devices import InPlace
-from soaflow.infer.tensors import InputTensor, Outputs, check_layouts, input_tensors
+from soaflow.infer.memory import blob_in_memory, outputs_in_memory
+from soaflow.infer.tensors import InputTensor, check_layouts, input_tensors
 from soaflow.passport import read_passport
 from soaflow.profiles import PROFILES
 from soaflow.soa.batches import batch_ranges
-from soaflow.soa.layout import ItemKind, Placement
+from soaflow.soa.layout import ItemKind
 from soaflow.soa.signature import Signature
 from soaflow.soa.storage import EVENTS, MappedBlob, map_blob, read_header
 from soaflow.threads import run_single_threaded
@@ -143,7 +142,7 @@ def recommended(figures: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def tiled(blob: MappedBlob, rows: int) -> MappedBlob:
     """Return a blob in memory with so many rows: those of another, from the first again after the last."""
-    made = _in_memory(blob.placement.layout.place(rows))
+    made = blob_in_memory(blob.placement.layout.place(rows))
     numbers = np.arange(rows) % blob.placement.rows
     for item in made.placement.layout.items:
         source = blob.array(item.name)
@@ -161,7 +160,7 @@ def _calls(
     batches = [_tensors(inputs, index, begin, end) for index, (begin, end) in enumerate(ranges)]
     backend.check(batches[0])
     ahead = cycle(batches)
-    outputs = _outputs(signature, rows)
+    outputs = outputs_in_memory(signature, rows)
     return lambda: backend.run_batch(next(ahead), outputs, 0, rows)
 
 
@@ -171,24 +170,13 @@ def _pass(
     """Return a run over all rows in chunks, outputs stored."""
     inputs = input_tensors(signature, blobs, chunk, InPlace())
     total = blobs[signature.sliced_collection].placement.rows
-    outputs = _outputs(signature, total)
+    outputs = outputs_in_memory(signature, total)
 
     def run() -> None:
         for index, (begin, end) in enumerate(batch_ranges(total, chunk)):
             backend.run_batch(_tensors(inputs, index, begin, end), outputs, begin, end)
 
     return run
-
-
-def _outputs(signature: Signature, rows: int) -> Outputs:
-    """Return room in memory for the outputs of so many rows."""
-    return Outputs(signature, _in_memory(signature.output_layout.place(rows)), InPlace())
-
-
-def _in_memory(placement: Placement) -> MappedBlob:
-    memory = mmap.mmap(-1, max(1, placement.blob_bytes))
-    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    return MappedBlob(placement, memoryview(memory)[: placement.blob_bytes], address)
 
 
 def _tensors(inputs: Sequence[InputTensor], index: int, begin: int, end: int) -> list[torch.Tensor]:
