@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from soaflow.compare.tolerances import Tolerance
 from soaflow.config import Config
 from soaflow.errors import ConfigError
 
@@ -225,3 +226,65 @@ def test_every_default_stands_in_the_documentation():
     for key, default in [("patience", 5), ("validation_fraction", 0.2), ("alignment", 128)]:
         row = next(line for line in readme.splitlines() if line.startswith(f"| `{key}`"))
         assert str(default) in row
+
+
+# Invariance
+
+
+@pytest.fixture
+def invariance(mapping):
+    """Returns the configuration with general and own entries of a model that runs all variants."""
+
+    def make(general, own=None, variants=None):
+        mapping["invariance"] = general
+        mapping["models"]["JetTagger"]["invariance"] = own or {}
+        mapping["variants"] |= variants or {}
+        return Config.from_mapping(mapping, SCHEMA)
+
+    return make
+
+
+def test_the_keys_of_a_model_are_taken_before_the_general_ones(invariance):
+    config = invariance({"rows": 10, "batch_sizes": [3]}, {"rows": 20})
+    assert (config.invariance["JetTagger"].rows, config.invariance["SimpleNet"].rows) == (20, 10)
+    assert config.invariance["JetTagger"].batch_sizes == (3,)
+
+
+def test_batches_have_the_tolerance_of_the_variant_unless_another_is_given(invariance):
+    own = {"b_probability": Tolerance(1e-5, 1e-4)}
+    assert invariance({}).batch_limits("JetTagger", "aot") == own
+    config = invariance(
+        {"tolerances": {"float32": {"absolute": 0.5, "relative": 0.0}}, "same_bits": ["jit"]},
+        variants={"same": {"backend": "aot", "profile": "reproducible"}},
+    )
+    assert config.batch_limits("JetTagger", "aot") == {"b_probability": Tolerance(0.5, 0.0)}
+    assert config.batch_limits("JetTagger", "jit") is None
+    assert config.batch_limits("JetTagger", "same") is None
+
+
+def test_pairs_are_of_the_variants_that_a_model_runs(invariance):
+    config = invariance({"pairs": [{"variants": ["aot", "onnx"]}]})
+    assert config.invariance["JetTagger"].limits_beside("onnx") == {"aot": None}
+    assert config.invariance["SimpleNet"].limits_beside("aot") == {}
+
+
+def test_variants_that_differ_in_their_batches_only_are_measured_as_one(mapping):
+    config = Config.from_mapping(mapping, SCHEMA)
+    measured = {name: config.measured_for("JetTagger", name) for name in config.models["JetTagger"].variants}
+    assert measured == {name: name for name in mapping["variants"]} | {"aot_b64": "aot"}
+
+
+@pytest.mark.parametrize(
+    ("general", "own", "sentence"),
+    [
+        ({"same_bits": ["jti"]}, {}, "key 'invariance' names 'jti', which is not there: choose one of eager"),
+        ({}, {"pairs": [{"variants": ["aot", "gpu"]}]}, "'models.JetTagger.invariance' names 'gpu'"),
+        ({"pairs": [{"variants": ["aot", "jit"]}, {"variants": ["jit", "aot"]}]}, {}, "there twice"),
+        ({"batch_size": [1]}, {}, "unknown key 'batch_size'"),
+        ({"batch_sizes": [0]}, {}, "invariance.batch_sizes"),
+        ({"pairs": [{"variants": ["aot", "jit"], "absolute": 1}]}, {}, "relative"),
+    ],
+)
+def test_a_mistake_in_the_invariance_is_a_sentence(general, own, sentence, invariance):
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        invariance(general, own)

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from soaflow.compare.invariance_settings import InvarianceSettings
 from soaflow.compare.tolerances import Tolerance, Tolerances
 from soaflow.compare.yardstick import Yardstick
 from soaflow.errors import ConfigError, SoaflowError
 from soaflow.events.datasets import Dataset, dataset_from_mapping
 from soaflow.infer.variants import REFERENCE, Backend, Variant
+from soaflow.profiles import find_profile
 from soaflow.schema import schema_error
 from soaflow.seeds import derived_seed
 from soaflow.soa.layout import DEFAULT_ALIGNMENT, Layout
@@ -97,6 +99,8 @@ class Config:
         By dtype, with each model's own.
     yardsticks
         By dtype: how far beyond eager float32's error a variant may lie.
+    invariance
+        By model: what is measured of a row's bits, and what must be the same.
     """
 
     seed: int
@@ -107,6 +111,7 @@ class Config:
     variants: dict[str, Variant]
     tolerances: dict[str, Tolerances]
     yardsticks: dict[str, Yardstick]
+    invariance: dict[str, InvarianceSettings]
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], schema: Mapping[str, Any]) -> Self:
@@ -160,7 +165,13 @@ class Config:
             dtype: _named(f"yardstick.{dtype}", Yardstick.from_mapping, f"yardstick.{dtype}", entry)
             for dtype, entry in mapping.get("yardstick", {}).items()
         }
-        return cls(seed, alignment, targets, datasets, models, variants, tolerances, yardsticks)
+        invariance = {
+            name: _invariance(
+                models[name], mapping.get("invariance", {}), entry.get("invariance", {}), variants
+            )
+            for name, entry in mapping["models"].items()
+        }
+        return cls(seed, alignment, targets, datasets, models, variants, tolerances, yardsticks, invariance)
 
     def variant(self, name: str) -> Variant:
         """Return a variant by name, the reference included."""
@@ -173,6 +184,20 @@ class Config:
             for output in self.models[model].signature.outputs
             for item in output.items
         }
+
+    def measured_for(self, model: str, variant: str) -> str:
+        """Return the first variant of a model that differs from one in its batches only, or that one."""
+        asked = self.variants[variant]
+        names = self.models[model].variants
+        return next(name for name in names if self.variants[name].differs_in_batches_only(asked))
+
+    def batch_limits(self, model: str, variant: str) -> dict[str, Tolerance] | None:
+        """Return how far each item may be from itself in batches of another size; None for no bit."""
+        settings, asked = self.invariance[model], self.variants[variant]
+        if find_profile(asked.profile).same_bits or variant in settings.same_bits:
+            return None
+        own = self.item_tolerances(model, asked.dtype)
+        return {item: settings.tolerances.get(asked.dtype, own[item]) for item in own}
 
     def yard_of(self, model: str) -> str | None:
         """Return the variant of a model that is eager in float32 on the CPU, with the largest batches."""
@@ -305,3 +330,16 @@ def _tolerances(
         for output in outputs:
             _named(f"variants.{name}", tolerances.find, output, variants[name].dtype)
     return tolerances
+
+
+def _invariance(
+    model: Model, general: Mapping[str, Any], own: Mapping[str, Any], variants: Mapping[str, Variant]
+) -> InvarianceSettings:
+    """Return a model's settings: each of its own keys is taken before the general one."""
+    own_key = f"models.{model.name}.invariance"
+    for key, entry, known in (("invariance", general, tuple(variants)), (own_key, own, model.variants)):
+        settings = _named(key, InvarianceSettings.from_mapping, key, entry)
+        for name in settings.named_variants:
+            _known(key, name, known)
+    merged: InvarianceSettings = _named(own_key, InvarianceSettings.from_mapping, own_key, {**general, **own})
+    return merged.among(model.variants)

@@ -1,4 +1,4 @@
-"""Frozen dataclasses to JSON and strictly back.
+"""Frozen dataclasses to JSON and strictly back, and files of them.
 
 The invariant: `from_json(cls, to_json(record))` equals the record, and anything that does not have
 exactly the fields and types of the class is refused with the place where it differs.
@@ -20,7 +20,11 @@ import math
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
+
+from soaflow.errors import StorageError
+from soaflow.files import read_json, write_json
 
 
 def to_json(record: Any) -> Any:
@@ -58,6 +62,49 @@ def from_json(cls: type[_Record], value: Any, where: str) -> _Record:
     """
     made: _Record = _decode(cls, value, where)
     return made
+
+
+def write_record(path: Path | str, record: Any, *, version: int) -> None:
+    """Write a dataclass as JSON, with the version of its keys as `schema_version`.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    write_json(path, {"schema_version": version, **to_json(record)})
+
+
+def read_record(path: Path | str, cls: type[_Record], *, version: int, what: str) -> _Record:
+    """Read a dataclass that `write_record` wrote.
+
+    Parameters
+    ----------
+    path
+        The file.
+    cls
+        As in `from_json`.
+    version
+        That this soaflow reads.
+    what
+        A noun for what the file should hold, for the error.
+
+    Raises
+    ------
+    StorageError
+        If the file is missing, is of another version, or has a missing, unknown or wrong key.
+    """
+    read = read_json(path)
+    found = read.pop("schema_version", None) if isinstance(read, dict) else None
+    if found != version:
+        raise StorageError(
+            f"{path} is not {what} that this soaflow reads: its schema_version is {found!r}, not {version}; "
+            "make it again"
+        )
+    try:
+        return from_json(cls, read, what.rsplit(maxsplit=1)[-1])
+    except (TypeError, ValueError) as error:
+        raise StorageError(f"{path} is not {what}: {error}; make it again") from error
 
 
 def _decode(kind: Any, value: Any, where: str) -> Any:

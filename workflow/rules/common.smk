@@ -231,6 +231,52 @@ def variant_entry(wildcards):
     return asdict(settings.variant(wildcards.variant))
 
 
+def variant_in_any_batches(wildcards):
+    """The variant without a batch size of its own, as the measurement has several."""
+    return variant_entry(wildcards) | {"batch_size": 0}
+
+
+def invariance_rows(wildcards):
+    return settings.invariance[wildcards.model].rows
+
+
+def invariance_batch_sizes(wildcards):
+    return settings.invariance[wildcards.model].batch_sizes
+
+
+def model_variants(wildcards):
+    return model_of(wildcards).variants
+
+
+def dataset_predictions(wildcards):
+    """The predictions of a model on all shards of a dataset, in all its variants."""
+    return [
+        f"results/predictions/{run.dataset}/{run.shard}/{run.model}.{run.variant}.h5"
+        for run in settings.runs()
+        if (run.model, run.dataset) == (wildcards.model, wildcards.dataset)
+    ]
+
+
+def model_invariance(wildcards):
+    """What is measured of a model: variants that differ in their batches only are measured as one."""
+    model = model_of(wildcards)
+    variants = [settings.measured_for(model.name, name) for name in model.variants]
+    return expand(
+        "results/invariance/{dataset}/{model}.{variant}.json",
+        dataset=model.datasets,
+        model=model.name,
+        variant=dict.fromkeys(variants),
+    )
+
+
+def model_pairs(wildcards):
+    return expand(
+        "results/pairs/{dataset}/{model}.json",
+        dataset=model_of(wildcards).datasets,
+        model=wildcards.model,
+    )
+
+
 def output_tolerances(wildcards):
     """The tolerance of every output item, for the dtype that the variant computes in."""
     dtype = settings.variant(wildcards.variant).dtype
@@ -341,6 +387,10 @@ def physics_plots():
 
 def difference_plots():
     return expand("results/report/differences/{model}.svg", model=settings.models)
+
+
+def invariance_plots():
+    return expand("results/report/invariance/{model}.svg", model=settings.models)
 
 
 def target_entry(wildcards):

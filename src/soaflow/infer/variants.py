@@ -11,7 +11,7 @@ Variant(name='aot_b64', backend=<Backend.AOT: 'aot'>, target='native', ..., batc
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Self, TypeVar
 
@@ -133,6 +133,14 @@ class Variant:
             if key in entry and entry["backend"] != Backend.AOT:
                 raise ConfigError(f"variant '{name}' has key '{key}', which only backend aot uses: remove it")
         return cls(name=name, **entry)
+
+    def differs_in_batches_only(self, other: Self) -> bool:
+        """Say whether another variant runs the same in batches of another size.
+
+        >>> Variant("aot", Backend.AOT).differs_in_batches_only(Variant("b64", Backend.AOT, batch_size=64))
+        True
+        """
+        return replace(self, name=other.name, batch_size=other.batch_size) == other
 
 
 _Choice = TypeVar("_Choice", bound=StrEnum)

@@ -46,6 +46,11 @@ class MappedBlob:
         """
         return item_array(self.buffer, self.placement, name)
 
+    def by_row(self, name: str) -> npt.NDArray[Any]:
+        """Return an item as `array` does, but a scalar repeated for each row: `(n,)`."""
+        array = self.array(name)
+        return array if array.ndim else np.broadcast_to(array, (self.placement.rows,))
+
 
 def map_blob(header: FileHeader, collection: str, *, shared: bool = False) -> MappedBlob:
     """Map the blob of a collection.

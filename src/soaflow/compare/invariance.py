@@ -1,0 +1,144 @@
+"""What a verdict asks of a row's bits: in batches of any size, when run again, and between variants.
+
+The invariant: criteria follow from what was measured and from the limits alone. A run repeated must give the
+same bits, whatever the limits.
+
+>>> found = Sameness(9, 2, 0, 0.5, 3, ("0", 4), ((1.0, 0.5),))
+>>> sameness_criterion("batches of 7", found, "GeV", Tolerance(0.1, 0.2)).sentence
+'batches of 7: 0.3 GeV where 0.1 is allowed (beside 0.2 times the value; 2 of 9 rows differ, the first is \
+row 4 of shard 0, by at most 0.5 or 3 ULP); 0.3 would pass'
+"""
+
+import math
+from collections.abc import Mapping
+
+from soaflow.compare.criteria import Criterion
+from soaflow.compare.pairs import Pairs
+from soaflow.compare.tolerances import Tolerance
+from soaflow.envelope import holds, minimum_absolute
+from soaflow.invariance import Invariance
+from soaflow.sameness import Sameness
+
+SAME_BITS = None
+"""In the place of a tolerance: no bit may differ."""
+
+RERUN = "rerun"
+"""Name of the criterion that a run repeated gives the same bits."""
+
+
+def criteria_of(
+    found: Invariance, limits: Mapping[str, Tolerance] | None
+) -> dict[str, tuple[Criterion, ...]]:
+    """Judge a rerun and the batch sizes.
+
+    Parameters
+    ----------
+    found
+        What was measured.
+    limits
+        How far a row may be from itself in a batch of another size, by item; `SAME_BITS` for no bit.
+
+    Returns
+    -------
+    dict
+        By item of the predictions: the rerun, and each batch size.
+
+    Raises
+    ------
+    KeyError
+        If an item has no limit.
+    """
+    return {
+        rerun.item: (
+            sameness_criterion(RERUN, rerun.sameness, rerun.unit, SAME_BITS),
+            *(
+                sameness_criterion(
+                    f"batches of {batches.size}",
+                    batches.outputs[index].sameness,
+                    rerun.unit,
+                    SAME_BITS if limits is None else limits[rerun.item],
+                )
+                for batches in found.batches
+            ),
+        )
+        for index, rerun in enumerate(found.rerun)
+    }
+
+
+def pair_criteria_of(
+    found: Pairs, variant: str, limits: Mapping[str, Tolerance | None]
+) -> dict[str, tuple[Criterion, ...]]:
+    """Judge a variant beside others.
+
+    Parameters
+    ----------
+    found
+        What was measured.
+    variant
+        That is judged.
+    limits
+        By the name of the other variant; `SAME_BITS` for no bit.
+
+    Returns
+    -------
+    dict
+        By item of the predictions: each of the other variants.
+
+    Raises
+    ------
+    KeyError
+        If a pair was not measured.
+    """
+    pairs = found.with_variant(variant)
+    criteria: dict[str, tuple[Criterion, ...]] = {}
+    for other, limit in limits.items():
+        for output in pairs[other].outputs:
+            criterion = sameness_criterion(f"beside {other}", output.sameness, output.unit, limit)
+            criteria[output.item] = (*criteria.get(output.item, ()), criterion)
+    return criteria
+
+
+def sameness_criterion(name: str, found: Sameness, unit: str, limit: Tolerance | None) -> Criterion:
+    """Ask whether two outputs are the same, to a bit or within a tolerance.
+
+    The question about a tolerance is asked of its absolute part: the smallest that passes beside the relative
+    part is what was measured.
+
+    Parameters
+    ----------
+    name
+        Of the criterion.
+    found
+        How far the outputs are apart.
+    unit
+        Of the output.
+    limit
+        The tolerance; `SAME_BITS` for no bit.
+    """
+    where = _where(found)
+    if limit is None:
+        rows = float(found.rows_differing)
+        return Criterion(name, measured=rows, allowed=0.0, needed=rows, unit="rows", detail=where)
+    if found.mismatches:
+        detail = f"{found.mismatches} NaN or infinite on one side alone; {where}"
+        return Criterion(name, measured=None, allowed=limit.absolute, needed=None, unit=unit, detail=detail)
+    needed = minimum_absolute(found.envelope, limit.relative)
+    if holds(found.envelope, limit.absolute, limit.relative):
+        # The two inequalities round differently in the last place: that of a single value decides.
+        needed = min(needed, limit.absolute)
+    elif needed <= limit.absolute:
+        needed = math.nextafter(limit.absolute, math.inf)
+    beside = f"beside {limit.relative:g} times the value; " if limit.relative and not found.same_bits else ""
+    return Criterion(
+        name, measured=needed, allowed=limit.absolute, needed=needed, unit=unit, detail=f"{beside}{where}"
+    )
+
+
+def _where(found: Sameness) -> str:
+    if found.first_differing is None:
+        return "the same bits"
+    shard, row = found.first_differing
+    return (
+        f"{found.rows_differing} of {found.rows} rows differ, the first is row {row} of shard {shard}, "
+        f"by at most {found.largest_absolute:.3g} or {found.largest_ulp} ULP"
+    )

@@ -1,0 +1,171 @@
+"""How far the predictions of every two variants of a model are apart, over all shards of a dataset.
+
+The invariant: each pair is compared for the same rows, made by the same weights from the same events as far
+as the files say, and what is found does not depend on the order in which the files are given.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+from soaflow.compare.agreement import check_agreement
+from soaflow.compare.places import place_order
+from soaflow.errors import StorageError
+from soaflow.records import read_record, write_record
+from soaflow.sameness import OutputSameness, joined_outputs, sameness_of_outputs
+from soaflow.soa.signature import PREDICTION_COLLECTION
+from soaflow.soa.storage import PREDICTIONS, FileHeader, map_blob, read_header
+
+SCHEMA_VERSION = 1
+"""Version of the keys of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two variants.
+
+    Parameters
+    ----------
+    first, other
+        Their names; where their outputs are floats of two widths, the first has the wider ones, which are
+        rounded to those of the other before anything is compared.
+    outputs
+        One for each item of the prediction collection, in its order.
+    """
+
+    first: str
+    other: str
+    outputs: tuple[OutputSameness, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Every two variants of a model on a dataset.
+
+    Parameters
+    ----------
+    dataset, model
+        What was run.
+    rows
+        Of all shards.
+    variants
+        Their names, in the order of the configuration.
+    pairs
+        Of each two of them, in this order.
+
+    Raises
+    ------
+    ValueError
+        If a pair is missing, or an output has another number of rows.
+    """
+
+    dataset: str
+    model: str
+    rows: int
+    variants: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+
+    def __post_init__(self) -> None:
+        wanted = [set(two) for two in combinations(self.variants, 2)]
+        if [{pair.first, pair.other} for pair in self.pairs] != wanted:
+            raise ValueError("the pairs are not every two of the variants")
+        if any(output.sameness.rows != self.rows for pair in self.pairs for output in pair.outputs):
+            raise ValueError(f"an output has another number of rows than {self.rows}")
+
+    def with_variant(self, variant: str) -> dict[str, Pair]:
+        """Return the pairs that a variant is one of, by the name of the other one."""
+        return {
+            pair.first if variant == pair.other else pair.other: pair
+            for pair in self.pairs
+            if variant in (pair.first, pair.other)
+        }
+
+
+def measure_pairs(predictions: Sequence[Path | str], variants: Sequence[str], path: Path | str) -> Pairs:
+    """Compare every two variants, and write what is found.
+
+    Parameters
+    ----------
+    predictions
+        The files of one model on all shards of one dataset, in all variants.
+    variants
+        Their names, in the order in which to write them.
+    path
+        The file to write.
+
+    Raises
+    ------
+    StorageError
+        If a file is not a sound predictions file, is missing for a shard, is there twice, or does not fit the
+        others of its shard.
+    OutputError
+        If the file cannot be written.
+    """
+    headers = _by_shard([read_header(file, PREDICTIONS) for file in predictions], variants)
+    found: dict[tuple[str, str], tuple[OutputSameness, ...]] = {}
+    rows = 0
+    for shard, by_variant in headers.items():
+        blobs = {name: map_blob(header, PREDICTION_COLLECTION) for name, header in by_variant.items()}
+        rows += blobs[variants[0]].placement.rows
+        for two in combinations(variants, 2):
+            first, other = _wider_first(by_variant, *two)
+            check_agreement(by_variant[first], by_variant[other], first_rows=False)
+            outputs = sameness_of_outputs(blobs[first], blobs[other], shard=shard)
+            before = found.get((first, other))
+            found[first, other] = outputs if before is None else joined_outputs(before, outputs)
+    one = next(iter(headers.values()))[variants[0]].attributes
+    pairs = Pairs(
+        dataset=str(one.get("dataset", "")),
+        model=str(one.get("model", "")),
+        rows=rows,
+        variants=tuple(variants),
+        pairs=tuple(Pair(first, other, outputs) for (first, other), outputs in found.items()),
+    )
+    write_record(path, pairs, version=SCHEMA_VERSION)
+    return pairs
+
+
+def read_pairs(path: Path | str) -> Pairs:
+    """Read what was found.
+
+    Raises
+    ------
+    StorageError
+        If the file is missing, or has a missing, unknown or wrong key.
+    """
+    return read_record(path, Pairs, version=SCHEMA_VERSION, what="a measurement of pairs")
+
+
+def _by_shard(headers: Sequence[FileHeader], variants: Sequence[str]) -> dict[str, dict[str, FileHeader]]:
+    """Return the files by shard, in the order of their names, and variant; each must be there once."""
+    found: dict[str, dict[str, FileHeader]] = defaultdict(dict)
+    for header in headers:
+        shard, variant = (str(header.attributes.get(key, "")) for key in ("shard", "variant"))
+        if variant not in variants:
+            raise StorageError(
+                f"{header.path} is of variant '{variant}', and the pairs are of {', '.join(variants)}: "
+                "name the predictions of these"
+            )
+        if variant in found[shard]:
+            raise StorageError(
+                f"{header.path} and {found[shard][variant].path} are both of variant '{variant}', shard "
+                f"'{shard}': name one of them"
+            )
+        found[shard][variant] = header
+    for shard, by_variant in found.items():
+        if missing := [name for name in variants if name not in by_variant]:
+            raise StorageError(
+                f"shard '{shard}' has no predictions of variant '{missing[0]}': run inference for it"
+            )
+    return {shard: found[shard] for shard in sorted(found, key=lambda shard: place_order(shard, 0))}
+
+
+def _wider_first(headers: Mapping[str, FileHeader], first: str, other: str) -> tuple[str, str]:
+    """Return the two variants, the one with wider floats first."""
+    widths = [
+        sum(item.itemsize for item in headers[name].collection(PREDICTION_COLLECTION).placement.layout.items)
+        for name in (first, other)
+    ]
+    return (other, first) if widths[1] > widths[0] else (first, other)

@@ -1,0 +1,114 @@
+"""Runs the same rows in batches of several sizes, and twice, and says which bits differ.
+
+The invariant: each run is what a job does, with its warm-up, its proof and the checks of it, but for the
+outputs, which go into memory. All runs use one loaded model, in the order: all rows in one call, the batch
+sizes, all rows in one call again; so a model that keeps something of its calls is found by the last one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from soaflow.errors import ConfigError
+from soaflow.infer.backends import Backend
+from soaflow.infer.memory import blob_in_memory
+from soaflow.infer.proof import judge_proof
+from soaflow.infer.run import MappedEvents, ProvenRun
+from soaflow.infer.variants import Variant
+from soaflow.invariance import Batches, Invariance, write_invariance
+from soaflow.sameness import sameness_of_outputs
+from soaflow.soa.signature import Signature
+from soaflow.soa.storage import MappedBlob
+
+ALL_ROWS = 0
+"""The batch size of one call for all rows."""
+
+
+def measure_invariance(
+    load: Callable[[], Backend],
+    signature: Signature,
+    events_path: Path | str,
+    path: Path | str,
+    *,
+    variant: Variant,
+    rows: int,
+    batch_sizes: Sequence[int],
+    model: str,
+) -> Invariance:
+    """Run the first rows of an events file in batches of several sizes, and write what differs.
+
+    Parameters
+    ----------
+    load
+        Verifies and loads the model.
+    signature
+        Of the model, as declared.
+    events_path
+        The file whose first rows are run.
+    path
+        The file to write; see `soaflow.invariance`.
+    variant
+        How to run; its own batch size is not used.
+    rows
+        At most so many of the rows that the model slices; collections that it reads whole stay whole.
+    batch_sizes
+        Each from 1.
+    model
+        Its name.
+
+    Raises
+    ------
+    StorageError
+        If the events file is not valid or has other layouts than the signature's.
+    DeviceError
+        If the variant's device is not there.
+    ArtifactError, ContractError
+        From `load` and from the backend.
+    ModelError
+        If the model fails, or returns other outputs than the signature's.
+    ProofError
+        If the measurement of a run contradicts what a job claims.
+    ConfigError
+        If a number of rows is not positive.
+    OutputError
+        If the file cannot be written.
+    """
+    if min((rows, *batch_sizes)) < 1:
+        raise ConfigError(f"rows {rows} and batch sizes {list(batch_sizes)}: give numbers from 1")
+    signature = signature.computed_in(variant.dtype)
+    events = MappedEvents.of(events_path, signature)
+    backends: list[Backend] = []
+
+    def loaded() -> Backend:
+        # The first run loads the model where a job does, after its tensors are there.
+        if not backends:
+            backends.append(load())
+        return backends[0]
+
+    label = f"model {model}, variant {variant.name}, {events_path}"
+
+    def outputs_in_batches_of(size: int) -> MappedBlob:
+        run = ProvenRun(loaded, signature, events, replace(variant, batch_size=size))
+        written = blob_in_memory(signature.output_layout.place(min(rows, events.rows)))
+        judge_proof(run.into(written, label=label), str(path))
+        return written
+
+    first = outputs_in_batches_of(ALL_ROWS)
+    attributes = events.header.attributes
+    dataset, shard = (str(attributes.get(key, "")) for key in ("dataset", "shard"))
+    batches = tuple(
+        Batches(size, sameness_of_outputs(first, outputs_in_batches_of(size), shard=shard))
+        for size in batch_sizes
+    )
+    found = Invariance(
+        dataset=dataset,
+        shard=shard,
+        model=model,
+        variant=variant.name,
+        model_sha256=backends[0].source_sha256,
+        rows=first.placement.rows,
+        rerun=sameness_of_outputs(first, outputs_in_batches_of(ALL_ROWS), shard=shard),
+        batches=batches,
+    )
+    write_invariance(path, found)
+    return found

@@ -1,0 +1,87 @@
+"""The file that says whether rows give the same bits in batches of any size, and when they are run again.
+
+The invariant: everything in it was measured in one process with one loaded model, and is compared with the
+same first run, in which all rows were one call. It holds neither times nor paths.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from soaflow.records import read_record, write_record
+from soaflow.sameness import OutputSameness
+
+SCHEMA_VERSION = 1
+"""Version of the keys of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """What was found in batches of one size.
+
+    Parameters
+    ----------
+    size
+        Rows of a batch; the last one may have had fewer.
+    outputs
+        One for each item of the prediction collection, in its order.
+    """
+
+    size: int
+    outputs: tuple[OutputSameness, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Invariance:
+    """What was found for one model, run in one way on the first rows of one shard.
+
+    Parameters
+    ----------
+    dataset, shard, model, variant
+        What was run; the variant stands for all that differ from it in the batch size alone.
+    model_sha256
+        Of the artifact's file, or of the weights' for the eager backend.
+    rows
+        That were run.
+    rerun
+        The last run, after all others, against the first: all rows in one call both times.
+    batches
+        By the size of a batch, as the configuration orders them.
+
+    Raises
+    ------
+    ValueError
+        If an output has another number of rows, or the runs other outputs.
+    """
+
+    dataset: str
+    shard: str
+    model: str
+    variant: str
+    model_sha256: str
+    rows: int
+    rerun: tuple[OutputSameness, ...]
+    batches: tuple[Batches, ...]
+
+    def __post_init__(self) -> None:
+        items = [output.item for output in self.rerun]
+        for outputs in (self.rerun, *(batches.outputs for batches in self.batches)):
+            if [output.item for output in outputs] != items:
+                raise ValueError("the runs have other outputs than one another")
+            if any(output.sameness.rows != self.rows for output in outputs):
+                raise ValueError(f"an output has another number of rows than {self.rows}")
+
+
+def write_invariance(path: Path | str, found: Invariance) -> None:
+    """Write what was found as JSON: the fields of `Invariance`, and `schema_version`."""
+    write_record(path, found, version=SCHEMA_VERSION)
+
+
+def read_invariance(path: Path | str) -> Invariance:
+    """Read what was found.
+
+    Raises
+    ------
+    StorageError
+        If the file is missing, or has a missing, unknown or wrong key.
+    """
+    return read_record(path, Invariance, version=SCHEMA_VERSION, what="a measurement of invariance")
