@@ -23,7 +23,7 @@ class Batches:
     size
         Rows of a batch; the last one may have had fewer.
     outputs
-        One for each item of the prediction collection, in its order.
+        One for each item of the prediction collection, in its order; of small batches, for fewer rows.
     """
 
     size: int
@@ -38,8 +38,8 @@ class Invariance:
     ----------
     dataset, shard, model, variant
         What was run; the variant stands for all that differ from it in the batch size alone.
-    model_sha256
-        Of the artifact's file, or of the weights' for the eager backend.
+    weights_sha256, events_sha256
+        Of what the predictions of these rows are made from; empty where the files do not say.
     rows
         That were run.
     rerun
@@ -50,14 +50,15 @@ class Invariance:
     Raises
     ------
     ValueError
-        If an output has another number of rows, or the runs other outputs.
+        If the rerun has other rows, or a run has more of them or other outputs.
     """
 
     dataset: str
     shard: str
     model: str
     variant: str
-    model_sha256: str
+    weights_sha256: str
+    events_sha256: str
     rows: int
     rerun: tuple[OutputSameness, ...]
     batches: tuple[Batches, ...]
@@ -67,8 +68,10 @@ class Invariance:
         for outputs in (self.rerun, *(batches.outputs for batches in self.batches)):
             if [output.item for output in outputs] != items:
                 raise ValueError("the runs have other outputs than one another")
-            if any(output.sameness.rows != self.rows for output in outputs):
-                raise ValueError(f"an output has another number of rows than {self.rows}")
+            if any(output.sameness.rows > self.rows for output in outputs):
+                raise ValueError(f"an output has more than the {self.rows} rows of the first run")
+        if any(output.sameness.rows != self.rows for output in self.rerun):
+            raise ValueError(f"the rerun has another number of rows than {self.rows}")
 
 
 def write_invariance(path: Path | str, found: Invariance) -> None:

@@ -21,7 +21,7 @@ def outputs(pt=SAME, score=SAME):
 
 def invariance(rerun=SAME, of_7=SAME):
     return Invariance(
-        *("toy", "0", "Net", "aot", "5" * 64, 100),
+        *("toy", "0", "Net", "aot", "5" * 64, "6" * 64, 100),
         rerun=outputs(rerun),
         batches=(Batches(1, outputs()), Batches(7, outputs(of_7))),
     )
@@ -98,7 +98,9 @@ def test_pairs_are_limited_where_the_limits_say_so():
 
 
 def test_runs_of_other_rows_or_outputs_are_refused():
-    with pytest.raises(ValueError, match="another number of rows than 99"):
+    with pytest.raises(ValueError, match="more than the 99 rows"):
         dataclasses.replace(invariance(), rows=99)
+    with pytest.raises(ValueError, match="the rerun has another number of rows than 101"):
+        dataclasses.replace(invariance(), rows=101)
     with pytest.raises(ValueError, match="other outputs than one another"):
         dataclasses.replace(invariance(), rerun=outputs()[:1])

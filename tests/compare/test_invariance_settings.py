@@ -7,7 +7,7 @@ from soaflow.errors import ConfigError
 
 def test_everything_has_a_default():
     settings = InvarianceSettings.from_mapping("invariance", {})
-    assert (settings.rows, settings.batch_sizes) == (2000, (1, 7, 64, 1000))
+    assert (settings.rows, settings.calls, settings.batch_sizes) == (20000, 1000, (1, 7, 64, 1000))
     assert (settings.tolerances, settings.same_bits, settings.pairs) == ({}, (), ())
 
 
@@ -16,6 +16,7 @@ def test_every_key_is_taken():
         "invariance",
         {
             "rows": 10,
+            "calls": 5,
             "batch_sizes": [3],
             "tolerances": {"float16": {"absolute": 1e-2, "relative": 0}},
             "same_bits": ["jit"],
@@ -25,7 +26,8 @@ def test_every_key_is_taken():
             ],
         },
     )
-    assert (settings.rows, settings.batch_sizes, settings.same_bits) == (10, (3,), ("jit",))
+    assert (settings.rows, settings.calls, settings.batch_sizes) == (10, 5, (3,))
+    assert settings.same_bits == ("jit",)
     assert settings.tolerances == {"float16": Tolerance(1e-2, 0.0)}
     assert settings.limits_beside("aot") == {"fat": None, "jit": Tolerance(0.5, 0.25)}
     assert settings.limits_beside("jit") == {"aot": Tolerance(0.5, 0.25)}
@@ -36,9 +38,10 @@ def test_every_key_is_taken():
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
-        ({"row": 3}, "invariance has unknown key 'row': use rows, batch_sizes"),
-        ({"rows": 0}, "rows 0, batch sizes .* give integers from 1"),
+        ({"row": 3}, "invariance has unknown key 'row': use rows, calls, batch_sizes"),
+        ({"rows": 0}, "rows 0, calls 1000, batch sizes .* give integers from 1"),
         ({"rows": True}, "give integers from 1"),
+        ({"calls": 0}, "calls 0"),
         ({"batch_sizes": [1, 0]}, "give integers from 1"),
         ({"batch_sizes": [7, 1, 7]}, "one of the batch sizes is there twice"),
         ({"batch_sizes": 7}, "invariance: .*not iterable"),

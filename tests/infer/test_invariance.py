@@ -38,7 +38,7 @@ class Planted(nn.Module):
 def measure(bench, particles):
     particles(bench.events, ROWS + 50)
 
-    def run(model=None, *, variant=EAGER, rows=ROWS, sizes=SIZES, **options):
+    def run(model=None, *, variant=EAGER, rows=ROWS, calls=1000, sizes=SIZES, **options):
         return measure_invariance(
             options.pop("load", lambda: eager(model or Planted(), variant.dtype)),
             options.pop("signature", bench.signature),
@@ -46,8 +46,10 @@ def measure(bench, particles):
             bench.folder / "invariance.json",
             variant=variant,
             rows=rows,
+            calls=calls,
             batch_sizes=sizes,
             model="M",
+            made_from={"weights_sha256": "5" * 64},
         )
 
     return run
@@ -63,6 +65,7 @@ def test_a_model_without_a_fault_gives_the_same_bits(measure, bench):
     found = measure()
     assert differing(found) == ([], False)
     assert (found.dataset, found.model, found.variant, found.rows) == ("toy", "M", "plain", ROWS)
+    assert (found.weights_sha256, found.events_sha256) == ("5" * 64, "")
     assert [batches.size for batches in found.batches] == list(SIZES)
     assert all(batches.outputs[0].sameness.rows == ROWS for batches in found.batches)
     assert read_invariance(bench.folder / "invariance.json") == found
@@ -131,10 +134,18 @@ def test_the_model_is_loaded_once_and_sees_the_first_rows_alone(measure):
     assert seen == [10] * 3 + [3] * 2 + [3, 3, 3, 1] + [10] * 3 + [10] * 3
 
 
-@pytest.mark.parametrize(("stored", "rows"), [(3, ROWS), (0, ROWS)])
-def test_fewer_rows_than_asked_for_are_all_run(measure, particles, tmp_path, stored, rows):
+def test_of_small_batches_fewer_rows_are_run(measure):
+    found = measure(Planted(lambda _, output: output.roll(1, 0)), calls=5)
+    rows = [batches.outputs[0].sameness.rows for batches in found.batches]
+    assert (rows, found.rerun[0].sameness.rows) == ([5, 35, ROWS, ROWS], ROWS)
+    # The first row of each batch and of the one call differ, as far as they were run.
+    assert found.batches[1].outputs[0].sameness.rows_differing == 5
+
+
+@pytest.mark.parametrize("stored", [3, 0])
+def test_fewer_rows_than_asked_for_are_all_run(measure, particles, tmp_path, stored):
     particles(tmp_path / "few.h5", stored)
-    found = measure(events=tmp_path / "few.h5", rows=rows)
+    found = measure(events=tmp_path / "few.h5")
     assert found.rows == stored
     assert differing(found) == ([], False)
 
@@ -232,4 +243,3 @@ def test_an_artifact_that_stores_its_outputs_is_measured(measure, bench, v3_file
     variant = Variant("aot", Backend.AOT, "x86-64-v3")
     found = measure(load=lambda: aot(v3_file, bench.signature), variant=variant)
     assert differing(found)[1] is False
-    assert len(found.model_sha256) == 64

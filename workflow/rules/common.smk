@@ -236,12 +236,14 @@ def variant_in_any_batches(wildcards):
     return variant_entry(wildcards) | {"batch_size": 0}
 
 
-def invariance_rows(wildcards):
-    return settings.invariance[wildcards.model].rows
-
-
-def invariance_batch_sizes(wildcards):
-    return settings.invariance[wildcards.model].batch_sizes
+def invariance_extent(wildcards):
+    """Which rows are run in which batches."""
+    found = settings.invariance[wildcards.model]
+    return {
+        "rows": found.rows,
+        "calls": found.calls,
+        "batch_sizes": list(found.batch_sizes),
+    }
 
 
 def model_variants(wildcards):

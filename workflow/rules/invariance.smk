@@ -21,8 +21,7 @@ rule measure_invariance:
         model=model_class,
         signature=model_signature,
         variant=variant_in_any_batches,
-        rows=invariance_rows,
-        batch_sizes=invariance_batch_sizes,
+        extent=invariance_extent,
         code=script_code("measure_invariance"),
         model_code=model_code,
     message:

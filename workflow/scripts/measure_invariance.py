@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 with job_log(snakemake.log[0]):
+    from soaflow.infer.identity import made_from
     from soaflow.infer.invariance import measure_invariance
     from soaflow.infer.loading import load_backend
     from soaflow.infer.variants import Variant
@@ -17,19 +18,14 @@ with job_log(snakemake.log[0]):
 
     signature = Signature.from_mapping(snakemake.params.signature)
     variant = Variant(**snakemake.params.variant)
+    model_files = {key: snakemake.input.get(key) for key in ("artifact", "weights")}
     measure_invariance(
-        lambda: load_backend(
-            variant,
-            signature,
-            artifact=snakemake.input.get("artifact"),
-            weights=snakemake.input.get("weights"),
-            **snakemake.params.model,
-        ),
+        lambda: load_backend(variant, signature, **model_files, **snakemake.params.model),
         signature,
         snakemake.input.events,
         snakemake.output.found,
         variant=variant,
-        rows=snakemake.params.rows,
-        batch_sizes=snakemake.params.batch_sizes,
+        **snakemake.params.extent,
         model=snakemake.wildcards.model,
+        made_from=made_from(snakemake.input.events, **model_files),
     )

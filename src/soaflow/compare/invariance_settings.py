@@ -15,7 +15,8 @@ from typing import Any, Self
 from soaflow.compare.tolerances import Tolerance
 from soaflow.errors import ConfigError
 
-DEFAULT_ROWS = 2000
+DEFAULT_ROWS = 20000
+DEFAULT_CALLS = 1000
 DEFAULT_BATCH_SIZES = (1, 7, 64, 1000)
 
 
@@ -51,9 +52,11 @@ class InvarianceSettings:
     Parameters
     ----------
     rows
-        At most so many of the first shard are run.
+        At most so many of the first shard are run, all of them in one call.
+    calls
+        At most so many calls are made with batches of one size.
     batch_sizes
-        In which they are run beside one call for all.
+        In which they are run beside that.
     tolerances
         By dtype: how far a row may be from itself in a batch of another size; for a dtype without, the
         tolerance of the variant's outputs holds.
@@ -69,14 +72,20 @@ class InvarianceSettings:
     """
 
     rows: int = DEFAULT_ROWS
+    calls: int = DEFAULT_CALLS
     batch_sizes: tuple[int, ...] = DEFAULT_BATCH_SIZES
     tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
     same_bits: tuple[str, ...] = ()
     pairs: tuple[PairLimit, ...] = ()
 
     def __post_init__(self) -> None:
-        if any(type(number) is not int or number < 1 for number in (self.rows, *self.batch_sizes)):
-            raise ConfigError(f"rows {self.rows}, batch sizes {list(self.batch_sizes)}: give integers from 1")
+        if any(
+            type(number) is not int or number < 1 for number in (self.rows, self.calls, *self.batch_sizes)
+        ):
+            raise ConfigError(
+                f"rows {self.rows}, calls {self.calls}, batch sizes {list(self.batch_sizes)}: "
+                "give integers from 1"
+            )
         for what, entries in (
             ("batch sizes", self.batch_sizes),
             ("pairs", [frozenset(pair.variants) for pair in self.pairs]),
@@ -99,6 +108,7 @@ class InvarianceSettings:
         try:
             return cls(
                 rows=entry.get("rows", DEFAULT_ROWS),
+                calls=entry.get("calls", DEFAULT_CALLS),
                 batch_sizes=tuple(entry.get("batch_sizes", DEFAULT_BATCH_SIZES)),
                 tolerances={
                     dtype: Tolerance.from_mapping(f"{key}.tolerances.{dtype}", tolerance)

@@ -5,7 +5,7 @@ outputs, which go into memory. All runs use one loaded model, in the order: all 
 sizes, all rows in one call again; so a model that keeps something of its calls is found by the last one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,8 +32,10 @@ def measure_invariance(
     *,
     variant: Variant,
     rows: int,
+    calls: int,
     batch_sizes: Sequence[int],
     model: str,
+    made_from: Mapping[str, str],
 ) -> Invariance:
     """Run the first rows of an events file in batches of several sizes, and write what differs.
 
@@ -51,10 +53,14 @@ def measure_invariance(
         How to run; its own batch size is not used.
     rows
         At most so many of the rows that the model slices; collections that it reads whole stay whole.
+    calls
+        At most so many calls with batches of one size: of small batches, fewer rows are run.
     batch_sizes
         Each from 1.
     model
         Its name.
+    made_from
+        The weights and the events; see `soaflow.infer.identity.made_from`.
 
     Raises
     ------
@@ -73,8 +79,8 @@ def measure_invariance(
     OutputError
         If the file cannot be written.
     """
-    if min((rows, *batch_sizes)) < 1:
-        raise ConfigError(f"rows {rows} and batch sizes {list(batch_sizes)}: give numbers from 1")
+    if min((rows, calls, *batch_sizes)) < 1:
+        raise ConfigError(f"rows {rows}, calls {calls}, batch sizes {list(batch_sizes)}: give numbers from 1")
     signature = signature.computed_in(variant.dtype)
     events = MappedEvents.of(events_path, signature)
     backends: list[Backend] = []
@@ -87,17 +93,17 @@ def measure_invariance(
 
     label = f"model {model}, variant {variant.name}, {events_path}"
 
-    def outputs_in_batches_of(size: int) -> MappedBlob:
+    def outputs(size: int, at_most: int = rows) -> MappedBlob:
         run = ProvenRun(loaded, signature, events, replace(variant, batch_size=size))
-        written = blob_in_memory(signature.output_layout.place(min(rows, events.rows)))
+        written = blob_in_memory(signature.output_layout.place(min(rows, at_most, events.rows)))
         judge_proof(run.into(written, label=label), str(path))
         return written
 
-    first = outputs_in_batches_of(ALL_ROWS)
+    first = outputs(ALL_ROWS)
     attributes = events.header.attributes
     dataset, shard = (str(attributes.get(key, "")) for key in ("dataset", "shard"))
     batches = tuple(
-        Batches(size, sameness_of_outputs(first, outputs_in_batches_of(size), shard=shard))
+        Batches(size, sameness_of_outputs(first, outputs(size, size * calls), shard=shard))
         for size in batch_sizes
     )
     found = Invariance(
@@ -105,9 +111,10 @@ def measure_invariance(
         shard=shard,
         model=model,
         variant=variant.name,
-        model_sha256=backends[0].source_sha256,
+        weights_sha256=made_from.get("weights_sha256", ""),
+        events_sha256=made_from.get("events_sha256", ""),
         rows=first.placement.rows,
-        rerun=sameness_of_outputs(first, outputs_in_batches_of(ALL_ROWS), shard=shard),
+        rerun=sameness_of_outputs(first, outputs(ALL_ROWS), shard=shard),
         batches=batches,
     )
     write_invariance(path, found)
