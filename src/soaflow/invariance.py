@@ -73,6 +73,15 @@ class Invariance:
         if any(output.sameness.rows != self.rows for output in self.rerun):
             raise ValueError(f"the rerun has another number of rows than {self.rows}")
 
+    def describe(self) -> str:
+        """Return what a person at a terminal wants to know, in one line."""
+        runs = [("run again", self.rerun), *((f"batches of {one.size}", one.outputs) for one in self.batches)]
+        parts = [f"{self.rows} rows"]
+        for name, outputs in runs:
+            ulp = [o.sameness.largest_ulp for o in outputs if not o.sameness.same_bits]
+            parts.append(f"{name}: up to {max(ulp)} ULP apart" if ulp else f"{name}: same bits")
+        return "; ".join(parts)
+
 
 def write_invariance(path: Path | str, found: Invariance) -> None:
     """Write what was found as JSON: the fields of `Invariance`, and `schema_version`."""

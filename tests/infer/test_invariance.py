@@ -93,6 +93,8 @@ def test_a_result_that_depends_on_the_number_of_rows_is_found(measure):
 def test_a_fault_of_one_batch_size_is_found_there_alone(measure):
     found = measure(Planted(lambda _, output: output + 1e-6 * (len(output) == 64)))
     assert differing(found) == ([64], False)
+    assert "run again: same bits; batches of 1: same bits" in found.describe()
+    assert "batches of 64: up to" in found.describe()
     of_64 = found.batches[2].outputs[0].sameness
     assert of_64.rows_differing <= 128
     assert 0 < of_64.largest_absolute < 2e-6

@@ -19,7 +19,7 @@ with job_log(snakemake.log[0]):
     signature = Signature.from_mapping(snakemake.params.signature)
     variant = Variant(**snakemake.params.variant)
     model_files = {key: snakemake.input.get(key) for key in ("artifact", "weights")}
-    measure_invariance(
+    found = measure_invariance(
         lambda: load_backend(variant, signature, **model_files, **snakemake.params.model),
         signature,
         snakemake.input.events,
@@ -29,3 +29,4 @@ with job_log(snakemake.log[0]):
         model=snakemake.wildcards.model,
         made_from=made_from(snakemake.input.events, **model_files),
     )
+    print(found.describe())
