@@ -12,12 +12,14 @@ from typing import Any, Self
 
 from soaflow.compare.invariance_settings import InvarianceSettings
 from soaflow.compare.tolerances import Tolerance, Tolerances
+from soaflow.compare.waivers import Waiver
 from soaflow.compare.yardstick import Yardstick
-from soaflow.errors import ConfigError, SoaflowError
+from soaflow.errors import ConfigError
 from soaflow.events.datasets import Dataset, dataset_from_mapping
 from soaflow.infer.variants import REFERENCE, Backend, Variant
+from soaflow.keys import known, named
 from soaflow.profiles import find_profile
-from soaflow.schema import schema_error
+from soaflow.schema import dates_as_texts, schema_error
 from soaflow.seeds import derived_seed
 from soaflow.soa.layout import DEFAULT_ALIGNMENT, Layout
 from soaflow.soa.signature import Signature
@@ -101,6 +103,8 @@ class Config:
         By dtype: how far beyond eager float32's error a variant may lie.
     invariance
         By model: what is measured of a row's bits, and what must be the same.
+    waivers
+        Failures that are accepted for some time.
     """
 
     seed: int
@@ -112,6 +116,7 @@ class Config:
     tolerances: dict[str, Tolerances]
     yardsticks: dict[str, Yardstick]
     invariance: dict[str, InvarianceSettings]
+    waivers: tuple[Waiver, ...]
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], schema: Mapping[str, Any]) -> Self:
@@ -129,11 +134,12 @@ class Config:
         ConfigError
             If a key is unknown or missing, a value does not fit, or a name refers to nothing.
         """
+        mapping = dates_as_texts(mapping)
         if sentence := schema_error(mapping, schema):
             raise ConfigError(f"configuration: {sentence}")
         seed, alignment = mapping["seed"], mapping.get("alignment", DEFAULT_ALIGNMENT)
         datasets = {
-            name: _named(
+            name: named(
                 f"datasets.{name}",
                 dataset_from_mapping,
                 name,
@@ -145,9 +151,9 @@ class Config:
         }
         targets = tuple(mapping.get("targets", [NATIVE]))
         for target in targets:
-            _named("targets", find_target, target)
+            named("targets", find_target, target)
         variants = {
-            name: _named(f"variants.{name}", Variant.from_mapping, name, entry)
+            name: named(f"variants.{name}", Variant.from_mapping, name, entry)
             for name, entry in mapping["variants"].items()
         }
         for variant in variants.values():
@@ -162,16 +168,26 @@ class Config:
             for name, entry in mapping["models"].items()
         }
         yardsticks = {
-            dtype: _named(f"yardstick.{dtype}", Yardstick.from_mapping, f"yardstick.{dtype}", entry)
+            dtype: named(f"yardstick.{dtype}", Yardstick.from_mapping, f"yardstick.{dtype}", entry)
             for dtype, entry in mapping.get("yardstick", {}).items()
         }
         invariance = {
-            name: _invariance(
-                models[name], mapping.get("invariance", {}), entry.get("invariance", {}), variants
+            name: InvarianceSettings.of_model(
+                name,
+                mapping.get("invariance", {}),
+                entry.get("invariance", {}),
+                models[name].variants,
+                variants,
             )
             for name, entry in mapping["models"].items()
         }
-        return cls(seed, alignment, targets, datasets, models, variants, tolerances, yardsticks, invariance)
+        waivers = tuple(
+            _waiver(f"waivers.{index}", entry, models)
+            for index, entry in enumerate(mapping.get("waivers", []))
+        )
+        return cls(
+            seed, alignment, targets, datasets, models, variants, tolerances, yardsticks, invariance, waivers
+        )
 
     def variant(self, name: str) -> Variant:
         """Return a variant by name, the reference included."""
@@ -191,13 +207,12 @@ class Config:
         names = self.models[model].variants
         return next(name for name in names if self.variants[name].differs_in_batches_only(asked))
 
-    def batch_limits(self, model: str, variant: str) -> dict[str, Tolerance] | None:
+    def batch_limits(self, model: str, variant: str) -> dict[str, Tolerance | None]:
         """Return how far each item may be from itself in batches of another size; None for no bit."""
         settings, asked = self.invariance[model], self.variants[variant]
-        if find_profile(asked.profile).same_bits or variant in settings.same_bits:
-            return None
+        same_bits = find_profile(asked.profile).same_bits or variant in settings.same_bits
         own = self.item_tolerances(model, asked.dtype)
-        return {item: settings.tolerances.get(asked.dtype, own[item]) for item in own}
+        return {i: None if same_bits else settings.tolerances.get(asked.dtype, own[i]) for i in own}
 
     def yard_of(self, model: str) -> str | None:
         """Return the variant of a model that is eager in float32 on the CPU, with the largest batches."""
@@ -242,21 +257,6 @@ def _check_target(variant: Variant, targets: tuple[str, ...]) -> None:
         )
 
 
-def _named(key: str, make: Any, *arguments: Any, **keywords: Any) -> Any:
-    try:
-        return make(*arguments, **keywords)
-    except SoaflowError as error:
-        raise ConfigError(f"configuration: key '{key}': {error}") from error
-
-
-def _known(key: str, name: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
-    if name not in known:
-        raise ConfigError(
-            f"configuration: key '{key}' names '{name}', which is not there: choose one of {', '.join(known)}"
-        )
-    return name
-
-
 def _model(
     name: str,
     entry: Mapping[str, Any],
@@ -265,9 +265,9 @@ def _model(
     alignment: int,
 ) -> Model:
     key = f"models.{name}"
-    datasets = tuple(_known(f"{key}.datasets", dataset, layouts) for dataset in entry["datasets"])
+    datasets = tuple(known(f"{key}.datasets", dataset, layouts) for dataset in entry["datasets"])
     signatures = [
-        _named(key, Signature.from_config, entry["inputs"], entry["outputs"], layouts[dataset], alignment)
+        named(key, Signature.from_config, entry["inputs"], entry["outputs"], layouts[dataset], alignment)
         for dataset in datasets
     ]
     for dataset, signature in zip(datasets, signatures, strict=True):
@@ -279,25 +279,25 @@ def _model(
     training = entry.get("training")
     training_dataset = None
     if training is not None:
-        training_dataset = _known(f"{key}.training.dataset", training.get("dataset", datasets[0]), datasets)
+        training_dataset = known(f"{key}.training.dataset", training.get("dataset", datasets[0]), datasets)
     model = Model(
         name=name,
         class_path=entry["class"],
         arguments=dict(entry.get("arguments", {})),
         signature=signatures[0],
         datasets=datasets,
-        variants=tuple(_known(f"{key}.variants", v, variants) for v in entry.get("variants", variants)),
+        variants=tuple(known(f"{key}.variants", v, variants) for v in entry.get("variants", variants)),
         jit=entry.get("jit", "trace"),
         training=None
         if training is None
-        else _named(f"{key}.training", TrainingSettings.from_mapping, training),
+        else named(f"{key}.training", TrainingSettings.from_mapping, training),
         training_dataset=training_dataset,
         weights=entry.get("weights"),
         store_outputs=entry.get("store_outputs", True),
         measure_profiles=entry.get("measure_profiles", False),
     )
     if model.training is not None:
-        _named(f"{key}.training", model.training.check, model.signature)
+        named(f"{key}.training", model.training.check, model.signature)
         _check_one_item(model)
     return model
 
@@ -322,24 +322,23 @@ def _tolerances(
 ) -> Tolerances:
     outputs = tuple(output.name for output in model.signature.outputs)
     for output in own:
-        _known(f"models.{model.name}.tolerances", output, outputs)
-    tolerances: Tolerances = _named(
+        known(f"models.{model.name}.tolerances", output, outputs)
+    tolerances: Tolerances = named(
         f"models.{model.name}.tolerances", Tolerances.from_mapping, general, own, model=model.name
     )
     for name in model.variants:
         for output in outputs:
-            _named(f"variants.{name}", tolerances.find, output, variants[name].dtype)
+            named(f"variants.{name}", tolerances.find, output, variants[name].dtype)
     return tolerances
 
 
-def _invariance(
-    model: Model, general: Mapping[str, Any], own: Mapping[str, Any], variants: Mapping[str, Variant]
-) -> InvarianceSettings:
-    """Return a model's settings: each of its own keys is taken before the general one."""
-    own_key = f"models.{model.name}.invariance"
-    for key, entry, known in (("invariance", general, tuple(variants)), (own_key, own, model.variants)):
-        settings = _named(key, InvarianceSettings.from_mapping, key, entry)
-        for name in settings.named_variants:
-            _known(key, name, known)
-    merged: InvarianceSettings = _named(own_key, InvarianceSettings.from_mapping, own_key, {**general, **own})
-    return merged.among(model.variants)
+def _waiver(key: str, entry: Mapping[str, Any], models: Mapping[str, Model]) -> Waiver:
+    """Make a waiver of something that the run judges."""
+    model = models[known(f"{key}.model", entry["model"], models)]
+    known(f"{key}.variant", entry["variant"], model.variants)
+    if "dataset" in entry:
+        known(f"{key}.dataset", entry["dataset"], model.datasets)
+    outputs = {output.name: output.items for output in model.signature.outputs}
+    items = outputs[known(f"{key}.output", entry["output"], outputs)] if "output" in entry else ()
+    waiver: Waiver = named(key, Waiver.from_mapping, entry, items)
+    return waiver

@@ -6,11 +6,13 @@ same first run, in which all rows were one call. It holds neither times nor path
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from soaflow.records import read_record, write_record
+from soaflow.files import write_json
+from soaflow.records import read_record, to_json
 from soaflow.sameness import OutputSameness
 
-SCHEMA_VERSION = 1
+INVARIANCE_VERSION = 1
 """Version of the keys of the file."""
 
 
@@ -53,6 +55,8 @@ class Invariance:
         If the rerun has other rows, or a run has more of them or other outputs.
     """
 
+    derived: ClassVar[tuple[str, ...]] = ("invariance_version",)
+
     dataset: str
     shard: str
     model: str
@@ -73,6 +77,11 @@ class Invariance:
         if any(output.sameness.rows != self.rows for output in self.rerun):
             raise ValueError(f"the rerun has another number of rows than {self.rows}")
 
+    @property
+    def invariance_version(self) -> int:
+        """Of the file's form."""
+        return INVARIANCE_VERSION
+
     def describe(self) -> str:
         """Return what a person at a terminal wants to know, in one line."""
         runs = [("run again", self.rerun), *((f"batches of {one.size}", one.outputs) for one in self.batches)]
@@ -84,8 +93,8 @@ class Invariance:
 
 
 def write_invariance(path: Path | str, found: Invariance) -> None:
-    """Write what was found as JSON: the fields of `Invariance`, and `schema_version`."""
-    write_record(path, found, version=SCHEMA_VERSION)
+    """Write what was found as JSON: the fields of `Invariance`, and its version."""
+    write_json(path, to_json(found))
 
 
 def read_invariance(path: Path | str) -> Invariance:
@@ -96,4 +105,6 @@ def read_invariance(path: Path | str) -> Invariance:
     StorageError
         If the file is missing, or has a missing, unknown or wrong key.
     """
-    return read_record(path, Invariance, version=SCHEMA_VERSION, what="a measurement of invariance")
+    return read_record(
+        Invariance, path, kind="invariance", version=INVARIANCE_VERSION, remedy="measure the invariance again"
+    )

@@ -3,19 +3,37 @@
 The invariant: `from_json(cls, to_json(record))` equals the record, and anything that does not have
 exactly the fields and types of the class is refused with the place where it differs.
 
+Properties that a class names in `derived` are written too, for whoever reads the file without this
+library; read back, they must be what the fields give.
+
 >>> from dataclasses import dataclass
+>>> from typing import ClassVar
 >>> @dataclass(frozen=True)
 ... class Point:
 ...     row: int
 ...     values: tuple[float, ...]
 >>> from_json(Point, {"row": 3, "values": [1, 2.5]}, "point")
 Point(row=3, values=(1.0, 2.5))
+>>> @dataclass(frozen=True)
+... class Judged:
+...     derived: ClassVar[tuple[str, ...]] = ("passed",)
+...     failures: int
+...
+...     @property
+...     def passed(self):
+...         return self.failures == 0
+>>> to_json(Judged(failures=2))
+{'failures': 2, 'passed': False}
+>>> from_json(Judged, {"failures": 2, "passed": True}, "judged")
+Traceback (most recent call last):
+ValueError: judged.passed is true, which contradicts the figures
 >>> from_json(Point, {"row": "3", "values": []}, "point")
 Traceback (most recent call last):
 TypeError: point.row is '3', not int
 """
 
 import dataclasses
+import json
 import math
 import types
 import typing
@@ -24,18 +42,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from soaflow.errors import StorageError
-from soaflow.files import read_json, write_json
+from soaflow.files import read_json
 
 
 def to_json(record: Any) -> Any:
     """Return a dataclass, and the dataclasses, tuples and mappings inside it, as JSON values."""
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
-        return {field.name: to_json(getattr(record, field.name)) for field in dataclasses.fields(record)}
+        names = (*(field.name for field in dataclasses.fields(record)), *_derived(type(record)))
+        return {name: to_json(getattr(record, name)) for name in names}
     if isinstance(record, Mapping):
         return {key: to_json(value) for key, value in record.items()}
     if isinstance(record, tuple):
         return [to_json(value) for value in record]
     return record
+
+
+def _derived(cls: Any) -> tuple[str, ...]:
+    names: tuple[str, ...] = getattr(cls, "derived", ())
+    return names
 
 
 _Record = TypeVar("_Record")
@@ -58,53 +82,46 @@ def from_json(cls: type[_Record], value: Any, where: str) -> _Record:
     TypeError
         If a value is of another type, or a number is not finite.
     ValueError
-        If a field is missing or unknown, or the class refuses a value.
+        If a field or derived value is missing or unknown, a derived one is not what the fields give, or
+        the class refuses a value.
     """
     made: _Record = _decode(cls, value, where)
     return made
 
 
-def write_record(path: Path | str, record: Any, *, version: int) -> None:
-    """Write a dataclass as JSON, with the version of its keys as `schema_version`.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    """
-    write_json(path, {"schema_version": version, **to_json(record)})
-
-
-def read_record(path: Path | str, cls: type[_Record], *, version: int, what: str) -> _Record:
-    """Read a dataclass that `write_record` wrote.
+def read_record(cls: type[_Record], path: Path | str, *, kind: str, version: int, remedy: str) -> _Record:
+    """Read a dataclass from its JSON file.
 
     Parameters
     ----------
-    path
-        The file.
     cls
         As in `from_json`.
+    path
+        The file.
+    kind
+        What it holds in a word; the key that gives the version is `{kind}_version`.
     version
-        That this soaflow reads.
-    what
-        A noun for what the file should hold, for the error.
+        That is read.
+    remedy
+        What mends a wrong file, for messages.
 
     Raises
     ------
     StorageError
-        If the file is missing, is of another version, or has a missing, unknown or wrong key.
+        If the file is missing, of another kind or version, has a missing, unknown or wrong key, or
+        contradicts itself.
     """
     read = read_json(path)
-    found = read.pop("schema_version", None) if isinstance(read, dict) else None
+    found = read.get(f"{kind}_version") if isinstance(read, dict) else None
     if found != version:
         raise StorageError(
-            f"{path} is not {what} that this soaflow reads: its schema_version is {found!r}, not {version}; "
-            "make it again"
+            f"{path} is not a {kind} that this soaflow reads, as its {kind}_version is {found!r} and not "
+            f"{version}: {remedy}"
         )
     try:
-        return from_json(cls, read, what.rsplit(maxsplit=1)[-1])
+        return from_json(cls, read, kind)
     except (TypeError, ValueError) as error:
-        raise StorageError(f"{path} is not {what}: {error}; make it again") from error
+        raise StorageError(f"{path} is not a {kind}: {error}; {remedy}") from error
 
 
 def _decode(kind: Any, value: Any, where: str) -> Any:
@@ -132,12 +149,18 @@ def _decode_record(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise TypeError(f"{where} is {value!r}, not a mapping")
     names = [field.name for field in dataclasses.fields(kind)]
-    if unknown := sorted(set(value) - set(names)):
+    known = (*names, *_derived(kind))
+    if unknown := sorted(set(value) - set(known)):
         raise ValueError(f"{where} has the unknown key '{unknown[0]}'")
-    if missing := [name for name in names if name not in value]:
+    if missing := [name for name in known if name not in value]:
         raise ValueError(f"{where} has no key '{missing[0]}'")
     hints = typing.get_type_hints(kind)
-    return kind(**{name: _decode(hints[name], value[name], f"{where}.{name}") for name in names})
+    record = kind(**{name: _decode(hints[name], value[name], f"{where}.{name}") for name in names})
+    for name in _derived(kind):
+        if to_json(getattr(record, name)) != value[name]:
+            claimed = json.dumps(value[name])
+            raise ValueError(f"{where}.{name} is {claimed}, which contradicts the figures")
+    return record
 
 
 def _decode_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:

@@ -2,13 +2,27 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
-from soaflow.compare.invariance import RERUN, criteria_of, pair_criteria_of
-from soaflow.compare.pairs import Pair, Pairs
+from soaflow.compare.differences import differences
+from soaflow.compare.invariance import (
+    RERUN,
+    criteria_of,
+    further_criteria,
+    limits_of,
+    pair_criteria_of,
+    require_same_origin,
+)
+from soaflow.compare.judging import judge
+from soaflow.compare.measurement import Measurement, OutputMeasurement, Shard
+from soaflow.compare.pairs import Pair, Pairs, measure_pairs
 from soaflow.compare.tolerances import Tolerance
-from soaflow.invariance import Batches, Invariance
+from soaflow.compare.verdict import read_verdict, write_verdict
+from soaflow.errors import ConfigError, StorageError
+from soaflow.invariance import Batches, Invariance, write_invariance
 from soaflow.sameness import OutputSameness, Sameness
+from soaflow.soa.layout import Item, Layout
 
 SAME = Sameness(100, 0, 0, 0.0, 0, None, ())
 APART = Sameness(100, 3, 0, 0.5, 7, ("0", 12), ((2.0, 0.5),))
@@ -35,7 +49,10 @@ def failed(criteria):
     return {item: [one.name for one in found if not one.passed] for item, found in criteria.items()}
 
 
-@pytest.mark.parametrize("allowed", [None, limits(0.0)])
+NO_BIT = dict.fromkeys(("pt", "score"))
+
+
+@pytest.mark.parametrize("allowed", [NO_BIT, limits(0.0)])
 def test_the_same_bits_pass_every_limit(allowed):
     found = criteria_of(invariance(), allowed)
     assert failed(found) == {"pt": [], "score": []}
@@ -57,7 +74,7 @@ def test_batches_must_agree_within_the_tolerance_or_to_the_bit():
     assert failed(criteria_of(found, limits(0.4))) == {"pt": ["batches of 7"], "score": []}
     assert failed(criteria_of(found, limits(0.0, 0.25)))["pt"] == []
     assert failed(criteria_of(found, limits(0.0, 0.24)))["pt"] == ["batches of 7"]
-    assert failed(criteria_of(found, None)) == {"pt": ["batches of 7"], "score": []}
+    assert failed(criteria_of(found, NO_BIT)) == {"pt": ["batches of 7"], "score": []}
 
 
 @pytest.mark.parametrize("relative", [0.0, 0.1, 0.2, 1 / 3])
@@ -81,7 +98,7 @@ def test_nan_on_one_side_passes_no_tolerance():
 
 def test_pairs_are_limited_where_the_limits_say_so():
     pairs = Pairs(
-        *("toy", "Net", 100, ("jit", "aot", "fat")),
+        *("toy", "Net", "5" * 64, (Shard("0", 100, ""),), ("jit", "aot", "fat")),
         (
             Pair("jit", "aot", outputs(APART)),
             Pair("jit", "fat", outputs()),
@@ -104,3 +121,74 @@ def test_runs_of_other_rows_or_outputs_are_refused():
         dataclasses.replace(invariance(), rows=101)
     with pytest.raises(ValueError, match="other outputs than one another"):
         dataclasses.replace(invariance(), rerun=outputs()[:1])
+
+
+# What is judged with the differences
+
+
+@pytest.fixture
+def measured():
+    found = differences(np.zeros(100), np.zeros(100))
+    return Measurement(
+        *("toy", "Net", "aot", "5" * 64, (Shard("0", 100, "6" * 64), Shard("1", 0, "7" * 64))),
+        outputs=tuple(OutputMeasurement(item, "", "float64", found) for item in ("pt", "score")),
+    )
+
+
+def test_a_verdict_asks_for_the_bits_too_and_fails_by_them(measured, tmp_path):
+    path = tmp_path / "invariance.json"
+    for found, failing in ((invariance(), []), (invariance(rerun=APART), [RERUN])):
+        write_invariance(path, found)
+        further = further_criteria(measured, path, limits(0.0), None, {})
+        verdict = judge(measured, Tolerance(0.0, 0.0), further=further)
+        assert verdict.passed == (not failing)
+        failed_ones = [one.name for output in verdict.outputs for one in output.criteria if not one.passed]
+        assert failed_ones == failing
+        write_verdict(tmp_path / "verdict.json", verdict)
+        assert read_verdict(tmp_path / "verdict.json") == verdict
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ({"weights_sha256": "8" * 64}, "weights"),
+        ({"events_sha256": "8" * 64}, "events"),
+        ({"model": "Other"}, "model"),
+        ({"dataset": "ttbar"}, "dataset"),
+    ],
+)
+def test_what_was_measured_with_something_else_is_refused(changed, what, measured, tmp_path):
+    write_invariance(tmp_path / "invariance.json", dataclasses.replace(invariance(), **changed))
+    with pytest.raises(StorageError, match=f"is of other {what} than the differences of model Net"):
+        further_criteria(measured, tmp_path / "invariance.json", limits(0.0), None, {})
+    # What a file does not say is not held against it.
+    unsaid = dataclasses.replace(invariance(), weights_sha256="", events_sha256="")
+    require_same_origin(unsaid, measured)
+
+
+def test_a_limited_pair_is_read_and_one_not_compared_is_refused(measured, write_predictions, tmp_path):
+    write_invariance(tmp_path / "invariance.json", invariance())
+    layout = Layout.of(Item("pt", "float64"), Item("score", "float64"))
+    values = {"pt": np.zeros(100), "score": np.zeros(100)}
+    files = [
+        write_predictions("aot", values, layout=layout, weights_sha256="5" * 64),
+        write_predictions("jit", values | {"pt": np.ones(100)}, layout=layout),
+    ]
+    measure_pairs(files, ("aot", "jit"), tmp_path / "pairs.json")
+    paths = tmp_path / "invariance.json", limits(0.0), tmp_path / "pairs.json"
+    _, beside = further_criteria(measured, *paths, {"jit": None})
+    assert failed(beside) == {"pt": ["beside jit"], "score": []}
+    with pytest.raises(StorageError, match="variants aot and fat of model Net were not compared"):
+        further_criteria(measured, *paths, {"fat": None})
+    files[0] = write_predictions("aot", values, layout=layout, weights_sha256="8" * 64)
+    measure_pairs(files, ("aot", "jit"), tmp_path / "pairs.json")
+    with pytest.raises(
+        StorageError, match="the file of pairs for model Net, dataset toy, is of other weights"
+    ):
+        further_criteria(measured, *paths, {"jit": None})
+
+
+def test_an_item_without_a_limit_is_a_sentence():
+    with pytest.raises(ConfigError, match="item 'score' has no limit of its own: there are some for pt"):
+        criteria_of(invariance(), limits_of({"pt": {"absolute": 0.0, "relative": 0.0}}))
+    assert limits_of({"pt": None}) == {"pt": None}

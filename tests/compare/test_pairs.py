@@ -109,7 +109,9 @@ def test_predictions_of_other_weights_are_refused(write, tmp_path):
     ("key", "value", "sentence"),
     [
         ("variants", ["onnx", "jit"], "not every two of the variants"),
-        ("rows", 299, "another number of rows than 299"),
+        ("rows", 299, "rows is 299, which contradicts the figures"),
+        ("shards", [], "another number of rows than 0"),
+        ("pairs_version", 2, "its pairs_version is 2 and not 1: compare the variants again"),
         ("pairs", [], "not every two of the variants"),
     ],
 )

@@ -235,8 +235,8 @@ def test_mistakes_are_sentences(measure, bench):
         ModelError, match=r"model M, variant plain, .*events.h5: the model fails on rows 0 to 7"
     ):
         measure(Planted(lambda _, output: output.reshape(10, -1) if len(output) == 7 else output))
-    (bench.folder / "invariance.json").write_text('{"schema_version": 2}')
-    with pytest.raises(StorageError, match="its schema_version is 2, not 1; make it again"):
+    (bench.folder / "invariance.json").write_text('{"invariance_version": 2}')
+    with pytest.raises(StorageError, match="its invariance_version is 2 and not 1: measure the invariance"):
         read_invariance(bench.folder / "invariance.json")
 
 

@@ -1,6 +1,7 @@
 import os
 import re
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 
 import yaml
@@ -56,6 +57,7 @@ def one_of(names):
 
 
 settings = read_settings()
+TODAY = date.today()
 MODEL_CODE = read_model_code(settings.models)
 
 # TorchScript orders what it scripts by Python's string hashes; jobs inherit the setting.
@@ -102,12 +104,21 @@ def event_files(dataset):
 
 
 def run_files(pattern, model=None):
-    """The pattern filled with every inference job but the reference's, or with those of one model."""
-    return [
+    """The pattern filled with every inference job but the reference's, or with those of one model.
+
+    A pattern without the shard stands for all shards of a dataset, and is filled once.
+    """
+    filled = (
         pattern.format(**asdict(run))
         for run in settings.runs()
         if model in (None, run.model)
-    ]
+    )
+    return list(dict.fromkeys(filled))
+
+
+def verdict_files(model=None):
+    """The verdicts on every variant, or on those of one model."""
+    return run_files("results/verdicts/{dataset}/{model}.{variant}.json", model)
 
 
 def dataset_entry(wildcards):
@@ -259,6 +270,37 @@ def dataset_predictions(wildcards):
     ]
 
 
+def limit_entries(limits):
+    """Tolerances by name, null where no bit may differ."""
+    return {
+        name: None if limit is None else asdict(limit) for name, limit in limits.items()
+    }
+
+
+def variant_invariance(wildcards):
+    """What was measured of the variant, or of one that differs from it in its batches only."""
+    measured = settings.measured_for(wildcards.model, wildcards.variant)
+    return f"results/invariance/{wildcards.dataset}/{wildcards.model}.{measured}.json"
+
+
+def variant_batch_limits(wildcards):
+    """How far each output may be from itself in batches of another size."""
+    return limit_entries(settings.batch_limits(wildcards.model, wildcards.variant))
+
+
+def variant_pair_limits(wildcards):
+    """How far the variant may be from others."""
+    found = settings.invariance[wildcards.model]
+    return limit_entries(found.limits_beside(wildcards.variant))
+
+
+def limited_pairs(wildcards):
+    """The pairs of variants, if the configuration limits one with this variant."""
+    if not variant_pair_limits(wildcards):
+        return []
+    return f"results/pairs/{wildcards.dataset}/{wildcards.model}.json"
+
+
 def model_invariance(wildcards):
     """What is measured of a model: variants that differ in their batches only are measured as one."""
     model = model_of(wildcards)
@@ -285,12 +327,41 @@ def output_tolerances(wildcards):
     return tolerance_entries(wildcards.model, dtype)
 
 
-def yard_verdict(wildcards):
-    """The verdict of eager float32, by whose error the variant is judged; none for that variant itself."""
+def shard_names(wildcards):
+    """Names of the shards that a verdict must be made of."""
+    return [str(shard) for shard in range(settings.datasets[wildcards.dataset].shards)]
+
+
+def measurement_files(dataset, model, variant):
+    return expand(
+        "results/differences/{dataset}/{shard}/{model}.{variant}.json",
+        dataset=dataset,
+        shard=range(settings.datasets[dataset].shards),
+        model=model,
+        variant=variant,
+    )
+
+
+def variant_measurements(wildcards):
+    """The differences of a variant on all shards."""
+    return measurement_files(wildcards.dataset, wildcards.model, wildcards.variant)
+
+
+def yard_measurements(wildcards):
+    """The differences of eager float32, by which the variant is judged; none for that variant itself."""
     yard = settings.yard_of(wildcards.model)
     if yard in (None, wildcards.variant):
         return []
-    return f"results/verdicts/{wildcards.dataset}/{wildcards.shard}/{wildcards.model}.{yard}.json"
+    return measurement_files(wildcards.dataset, wildcards.model, yard)
+
+
+def variant_waivers(wildcards):
+    """The waivers for the variant, each with whether it has expired."""
+    return [
+        asdict(waiver.on(TODAY))
+        for waiver in settings.waivers
+        if waiver.concerns(wildcards.dataset, wildcards.model, wildcards.variant)
+    ]
 
 
 def variant_yardstick(wildcards):
@@ -424,10 +495,7 @@ def target_prediction_item(wildcards):
 
 
 def model_verdicts(wildcards):
-    return run_files(
-        "results/verdicts/{dataset}/{shard}/{model}.{variant}.json",
-        model=wildcards.model,
-    )
+    return verdict_files(wildcards.model)
 
 
 def model_proofs(wildcards):

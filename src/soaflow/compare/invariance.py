@@ -11,24 +11,92 @@ row 4 of shard 0, by at most 0.5 or 3 ULP); 0.3 would pass'
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 from soaflow.compare.criteria import Criterion
-from soaflow.compare.pairs import Pairs
+from soaflow.compare.measurement import Measurement
+from soaflow.compare.pairs import Pairs, read_pairs
 from soaflow.compare.tolerances import Tolerance
 from soaflow.envelope import holds, minimum_absolute
-from soaflow.invariance import Invariance
+from soaflow.errors import ConfigError, StorageError
+from soaflow.invariance import Invariance, read_invariance
 from soaflow.sameness import Sameness
 
 SAME_BITS = None
 """In the place of a tolerance: no bit may differ."""
 
+Limits = Mapping[str, Tolerance | None]
+"""Tolerances by name; `SAME_BITS` where no bit may differ."""
+
 RERUN = "rerun"
 """Name of the criterion that a run repeated gives the same bits."""
 
 
-def criteria_of(
-    found: Invariance, limits: Mapping[str, Tolerance] | None
-) -> dict[str, tuple[Criterion, ...]]:
+def further_criteria(
+    measured: Measurement,
+    invariance: Path | str,
+    batch_limits: Limits,
+    pairs: Path | str | None,
+    pair_limits: Limits,
+) -> list[dict[str, tuple[Criterion, ...]]]:
+    """Read what was measured of a row's bits, and judge it.
+
+    Parameters
+    ----------
+    measured
+        The differences of the variant that is judged; the files must be of the same weights and events.
+    invariance
+        The file of the variant, or of one that differs from it in the batch size alone.
+    batch_limits
+        By item; see `criteria_of`.
+    pairs
+        The file of all pairs; needed where one is limited.
+    pair_limits
+        By the name of the other variant; see `pair_criteria_of`.
+
+    Raises
+    ------
+    StorageError
+        If a file is not such a measurement, or is of something else.
+    """
+    found = read_invariance(invariance)
+    require_same_origin(found, measured)
+    criteria = [criteria_of(found, batch_limits)]
+    if pair_limits:
+        assert pairs is not None
+        beside = read_pairs(pairs)
+        require_same_origin(beside, measured)
+        criteria.append(pair_criteria_of(beside, measured.variant, pair_limits))
+    return criteria
+
+
+def require_same_origin(found: Invariance | Pairs, measured: Measurement) -> None:
+    """Check that what was measured of a row's bits is of the same weights and events as the differences.
+
+    Raises
+    ------
+    StorageError
+        If it is not, as far as the files say.
+    """
+    if isinstance(found, Invariance):
+        kind, events = "invariance", {found.shard: found.events_sha256}
+    else:
+        kind, events = "pairs", {shard.name: shard.events_sha256 for shard in found.shards}
+    judged = {shard.name: shard.events_sha256 for shard in measured.shards}
+    for what, mine, other in (
+        ("dataset", found.dataset, measured.dataset),
+        ("model", found.model, measured.model),
+        ("weights", found.weights_sha256, measured.weights_sha256),
+        *(("events", digest, judged.get(shard, "")) for shard, digest in events.items()),
+    ):
+        if mine != other and mine and other:
+            raise StorageError(
+                f"the file of {kind} for model {found.model}, dataset {found.dataset}, is of other {what} "
+                f"than the differences of {measured.described}: measure the {kind} again"
+            )
+
+
+def criteria_of(found: Invariance, limits: Limits) -> dict[str, tuple[Criterion, ...]]:
     """Judge a rerun and the batch sizes.
 
     Parameters
@@ -36,7 +104,7 @@ def criteria_of(
     found
         What was measured.
     limits
-        How far a row may be from itself in a batch of another size, by item; `SAME_BITS` for no bit.
+        How far a row may be from itself in a batch of another size, by item of the predictions.
 
     Returns
     -------
@@ -45,7 +113,7 @@ def criteria_of(
 
     Raises
     ------
-    KeyError
+    ConfigError
         If an item has no limit.
     """
     return {
@@ -56,7 +124,7 @@ def criteria_of(
                     f"batches of {batches.size}",
                     batches.outputs[index].sameness,
                     rerun.unit,
-                    SAME_BITS if limits is None else limits[rerun.item],
+                    _limit_of(rerun.item, limits),
                 )
                 for batches in found.batches
             ),
@@ -65,9 +133,7 @@ def criteria_of(
     }
 
 
-def pair_criteria_of(
-    found: Pairs, variant: str, limits: Mapping[str, Tolerance | None]
-) -> dict[str, tuple[Criterion, ...]]:
+def pair_criteria_of(found: Pairs, variant: str, limits: Limits) -> dict[str, tuple[Criterion, ...]]:
     """Judge a variant beside others.
 
     Parameters
@@ -77,7 +143,7 @@ def pair_criteria_of(
     variant
         That is judged.
     limits
-        By the name of the other variant; `SAME_BITS` for no bit.
+        By the name of the other variant.
 
     Returns
     -------
@@ -86,12 +152,17 @@ def pair_criteria_of(
 
     Raises
     ------
-    KeyError
+    StorageError
         If a pair was not measured.
     """
     pairs = found.with_variant(variant)
     criteria: dict[str, tuple[Criterion, ...]] = {}
     for other, limit in limits.items():
+        if other not in pairs:
+            raise StorageError(
+                f"variants {variant} and {other} of model {found.model} were not compared: compare the "
+                "variants again"
+            )
         for output in pairs[other].outputs:
             criterion = sameness_criterion(f"beside {other}", output.sameness, output.unit, limit)
             criteria[output.item] = (*criteria.get(output.item, ()), criterion)
@@ -132,6 +203,17 @@ def sameness_criterion(name: str, found: Sameness, unit: str, limit: Tolerance |
     return Criterion(
         name, measured=needed, allowed=limit.absolute, needed=needed, unit=unit, detail=f"{beside}{where}"
     )
+
+
+def limits_of(entries: Mapping[str, Mapping[str, float] | None]) -> dict[str, Tolerance | None]:
+    """Return limits that are given as mappings of `absolute` and `relative`."""
+    return {name: SAME_BITS if entry is None else Tolerance(**entry) for name, entry in entries.items()}
+
+
+def _limit_of(item: str, limits: Limits) -> Tolerance | None:
+    if item not in limits:
+        raise ConfigError(f"item '{item}' has no limit of its own: there are some for {', '.join(limits)}")
+    return limits[item]
 
 
 def _where(found: Sameness) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from soaflow.compare.tolerances import Tolerance
 from soaflow.errors import ConfigError
+from soaflow.keys import known, named
 
 DEFAULT_ROWS = 20000
 DEFAULT_CALLS = 1000
@@ -119,6 +120,38 @@ class InvarianceSettings:
             )
         except (TypeError, AttributeError) as error:
             raise ConfigError(f"{key}: {error}") from error
+
+    @classmethod
+    def of_model(
+        cls,
+        model: str,
+        general: Mapping[str, Any],
+        own: Mapping[str, Any],
+        runs: Collection[str],
+        variants: Collection[str],
+    ) -> Self:
+        """Make the settings of a model, each of whose own keys is taken before the general one.
+
+        Parameters
+        ----------
+        model
+            Its name.
+        general, own
+            The entries `invariance` and `models.{model}.invariance`.
+        runs, variants
+            Names of the variants that the model runs in, and of all.
+
+        Raises
+        ------
+        ConfigError
+            As `from_mapping`, and if an entry names a variant that is not there.
+        """
+        own_key = f"models.{model}.invariance"
+        for key, entry, names in (("invariance", general, variants), (own_key, own, runs)):
+            for name in named(key, cls.from_mapping, key, entry).named_variants:
+                known(key, name, names)
+        merged: Self = named(own_key, cls.from_mapping, own_key, {**general, **own})
+        return merged.among(runs)
 
     @property
     def named_variants(self) -> list[str]:

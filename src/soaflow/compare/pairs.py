@@ -9,16 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import ClassVar
 
 from soaflow.compare.agreement import check_agreement
+from soaflow.compare.measurement import Shard, check_shards
 from soaflow.compare.places import place_order
 from soaflow.errors import StorageError
-from soaflow.records import read_record, write_record
+from soaflow.files import write_json
+from soaflow.records import read_record, to_json
 from soaflow.sameness import OutputSameness, joined_outputs, sameness_of_outputs
 from soaflow.soa.signature import PREDICTION_COLLECTION
 from soaflow.soa.storage import PREDICTIONS, FileHeader, map_blob, read_header
 
-SCHEMA_VERSION = 1
+PAIRS_VERSION = 1
 """Version of the keys of the file."""
 
 
@@ -48,8 +51,10 @@ class Pairs:
     ----------
     dataset, model
         What was run.
-    rows
-        Of all shards.
+    weights_sha256
+        Of the weights that the predictions were made with; empty where they do not say.
+    shards
+        In order.
     variants
         Their names, in the order of the configuration.
     pairs
@@ -58,21 +63,35 @@ class Pairs:
     Raises
     ------
     ValueError
-        If a pair is missing, or an output has another number of rows.
+        If a pair is missing, a shard stands twice, or an output has another number of rows.
     """
+
+    derived: ClassVar[tuple[str, ...]] = ("pairs_version", "rows")
 
     dataset: str
     model: str
-    rows: int
+    weights_sha256: str
+    shards: tuple[Shard, ...]
     variants: tuple[str, ...]
     pairs: tuple[Pair, ...]
 
     def __post_init__(self) -> None:
+        check_shards(self.shards)
         wanted = [set(two) for two in combinations(self.variants, 2)]
         if [{pair.first, pair.other} for pair in self.pairs] != wanted:
             raise ValueError("the pairs are not every two of the variants")
         if any(output.sameness.rows != self.rows for pair in self.pairs for output in pair.outputs):
             raise ValueError(f"an output has another number of rows than {self.rows}")
+
+    @property
+    def pairs_version(self) -> int:
+        """Of the file's form."""
+        return PAIRS_VERSION
+
+    @property
+    def rows(self) -> int:
+        """Of all shards."""
+        return sum(shard.rows for shard in self.shards)
 
     def with_variant(self, variant: str) -> dict[str, Pair]:
         """Return the pairs that a variant is one of, by the name of the other one."""
@@ -105,25 +124,27 @@ def measure_pairs(predictions: Sequence[Path | str], variants: Sequence[str], pa
     """
     headers = _by_shard([read_header(file, PREDICTIONS) for file in predictions], variants)
     found: dict[tuple[str, str], tuple[OutputSameness, ...]] = {}
-    rows = 0
+    shards: list[Shard] = []
     for shard, by_variant in headers.items():
         blobs = {name: map_blob(header, PREDICTION_COLLECTION) for name, header in by_variant.items()}
-        rows += blobs[variants[0]].placement.rows
+        rows = blobs[variants[0]].placement.rows
+        shards.append(Shard(shard, rows, _stated("events_sha256", by_variant)))
         for two in combinations(variants, 2):
             first, other = _wider_first(by_variant, *two)
             check_agreement(by_variant[first], by_variant[other], first_rows=False)
             outputs = sameness_of_outputs(blobs[first], blobs[other], shard=shard)
             before = found.get((first, other))
             found[first, other] = outputs if before is None else joined_outputs(before, outputs)
-    one = next(iter(headers.values()))[variants[0]].attributes
+    one = next(iter(headers.values()))
     pairs = Pairs(
-        dataset=str(one.get("dataset", "")),
-        model=str(one.get("model", "")),
-        rows=rows,
+        dataset=_stated("dataset", one),
+        model=_stated("model", one),
+        weights_sha256=_stated("weights_sha256", one),
+        shards=tuple(shards),
         variants=tuple(variants),
         pairs=tuple(Pair(first, other, outputs) for (first, other), outputs in found.items()),
     )
-    write_record(path, pairs, version=SCHEMA_VERSION)
+    write_json(path, to_json(pairs))
     return pairs
 
 
@@ -135,7 +156,13 @@ def read_pairs(path: Path | str) -> Pairs:
     StorageError
         If the file is missing, or has a missing, unknown or wrong key.
     """
-    return read_record(path, Pairs, version=SCHEMA_VERSION, what="a measurement of pairs")
+    return read_record(Pairs, path, kind="pairs", version=PAIRS_VERSION, remedy="compare the variants again")
+
+
+def _stated(key: str, headers: Mapping[str, FileHeader]) -> str:
+    """Return what the files that agree with one another say, if any of them says it."""
+    said = (str(header.attributes.get(key, "")) for header in headers.values())
+    return next(filter(None, said), "")
 
 
 def _by_shard(headers: Sequence[FileHeader], variants: Sequence[str]) -> dict[str, dict[str, FileHeader]]:
