@@ -76,11 +76,43 @@ def test_a_waiver_judges_its_variant_again_and_runs_nothing(finished, config):
     assert variants(jobs, "judge") == {"jit", "aot"}
 
 
+def test_a_limit_between_batches_judges_again_and_runs_nothing(finished, config):
+    config["invariance"] = {"tolerances": {"float32": {"absolute": 1.0e-6, "relative": 1.0e-5}}}
+    assert rules(finished.planned(config)) == EVERYTHING_FROM_VERDICTS
+    config["invariance"] = {"same_bits": ["aot_b7"]}
+    jobs = finished.planned(config)
+    assert rules(jobs) == EVERYTHING_FROM_VERDICTS
+    assert variants(jobs, "judge") == {"aot_b7"}
+
+
+def test_a_limited_pair_judges_its_variants_again(finished, config):
+    config["models"]["SimpleNet"]["invariance"] = {"pairs": [{"variants": ["aot", "aot_b7"]}]}
+    jobs = finished.planned(config)
+    assert rules(jobs) == EVERYTHING_FROM_VERDICTS
+    assert variants(jobs, "judge") == {"aot", "aot_b7"}
+
+
+def test_other_batches_are_measured_and_no_predictions_made(finished, config):
+    config["models"]["SimpleNet"]["invariance"] = {"batch_sizes": [5]}
+    jobs = finished.planned(config)
+    assert rules(jobs) == EVERYTHING_FROM_VERDICTS | {"measure_invariance", "plot_invariance"}
+    measured = {tuple(sorted(wildcards.items())) for rule, wildcards in jobs if rule == "measure_invariance"}
+    assert measured == {
+        (("dataset", "toy"), ("model", "SimpleNet"), ("variant", name)) for name in ("eager", "jit", "aot")
+    }
+
+
 def test_a_batch_size_reruns_the_jobs_of_its_variant(finished, config):
     config["variants"]["aot_b7"]["batch_size"] = 8
     jobs = finished.planned(config)
     assert variants(jobs, "infer") == {"aot_b7"}
-    assert rules(jobs) == {"infer", "measure_differences", "plot_performance"} | EVERYTHING_FROM_VERDICTS
+    assert rules(jobs) == EVERYTHING_FROM_VERDICTS | {
+        "infer",
+        "measure_differences",
+        "measure_pairs",
+        "plot_invariance",
+        "plot_performance",
+    }
 
 
 def test_a_new_variant_builds_nothing_that_is_there(finished, config):
@@ -89,6 +121,9 @@ def test_a_new_variant_builds_nothing_that_is_there(finished, config):
     jobs = finished.planned(config)
     assert variants(jobs, "infer") == {"jit_b9"}
     assert rules(jobs).isdisjoint({"write_events", "train", "export_program", "export_jit", "export_aot"})
+    # It differs from one that is there in its batches only, and is judged by what was measured of that one.
+    assert "measure_invariance" not in rules(jobs)
+    assert "jit_b9" in variants(jobs, "judge")
 
 
 def test_a_profile_builds_one_artifact_and_runs_its_variant(finished, config):

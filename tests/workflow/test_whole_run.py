@@ -17,7 +17,17 @@ pytestmark = pytest.mark.workflow
 SEED_OF_ONE_IMAGE = 1
 """The toy's first event has exactly one image."""
 
-REPRODUCIBLE = ("events", "weights", "programs", "artifacts", "training", "differences", "verdicts")
+REPRODUCIBLE = (
+    "events",
+    "weights",
+    "programs",
+    "artifacts",
+    "training",
+    "differences",
+    "invariance",
+    "pairs",
+    "verdicts",
+)
 
 
 def digests(checkout, folders):
@@ -58,10 +68,13 @@ def test_every_file_of_the_contract_is_there(finished):
         "predictions/toy/1/SimpleNet.aot_b7.h5",
         "predictions/toy/1/SimpleNet.aot_b7.proof.json",
         "differences/toy/1/SimpleNet.aot_b7.json",
+        "invariance/toy/SimpleNet.aot.json",
+        "pairs/toy/SimpleNet.json",
         "verdicts/toy/SimpleNet.aot_b7.json",
         "verdicts/passed.txt",
         "report/verdicts.html",
         "report/performance/SimpleNet.svg",
+        "report/invariance/SimpleNet.svg",
     ):
         assert (results / name).stat().st_size, name
 
