@@ -223,7 +223,7 @@ def test_schema_and_documentation_name_the_same_keys():
 
 def test_every_default_stands_in_the_documentation():
     readme = (REPOSITORY / "config/README.md").read_text()
-    for key, default in [("patience", 5), ("validation_fraction", 0.2), ("alignment", 128)]:
+    for key, default in [("patience", 5), ("validation_fraction", 0.2), ("alignment", 128), ("calls", 1000)]:
         row = next(line for line in readme.splitlines() if line.startswith(f"| `{key}`"))
         assert str(default) in row
 

@@ -7,6 +7,7 @@ sizes, all rows in one call again; so a model that keeps something of its calls 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from soaflow.errors import ConfigError
@@ -83,18 +84,11 @@ def measure_invariance(
         raise ConfigError(f"rows {rows}, calls {calls}, batch sizes {list(batch_sizes)}: give numbers from 1")
     signature = signature.computed_in(variant.dtype)
     events = MappedEvents.of(events_path, signature)
-    backends: list[Backend] = []
-
-    def loaded() -> Backend:
-        # The first run loads the model where a job does, after its tensors are there.
-        if not backends:
-            backends.append(load())
-        return backends[0]
-
+    loaded_once = cache(load)  # by the first run, where a job does: after its tensors are there
     label = f"model {model}, variant {variant.name}, {events_path}"
 
     def outputs(size: int, at_most: int = rows) -> MappedBlob:
-        run = ProvenRun(loaded, signature, events, replace(variant, batch_size=size))
+        run = ProvenRun(loaded_once, signature, events, replace(variant, batch_size=size))
         written = blob_in_memory(signature.output_layout.place(min(rows, at_most, events.rows)))
         judge_proof(run.into(written, label=label), str(path))
         return written
