@@ -3,19 +3,37 @@
 The invariant: `from_json(cls, to_json(record))` equals the record, and anything that does not have
 exactly the fields and types of the class is refused with the place where it differs.
 
+Properties that a class names in `derived` are written too, for whoever reads the file without this
+library; read back, they must be what the fields give.
+
 >>> from dataclasses import dataclass
+>>> from typing import ClassVar
 >>> @dataclass(frozen=True)
 ... class Point:
 ...     row: int
 ...     values: tuple[float, ...]
 >>> from_json(Point, {"row": 3, "values": [1, 2.5]}, "point")
 Point(row=3, values=(1.0, 2.5))
+>>> @dataclass(frozen=True)
+... class Judged:
+...     derived: ClassVar[tuple[str, ...]] = ("passed",)
+...     failures: int
+...
+...     @property
+...     def passed(self):
+...         return self.failures == 0
+>>> to_json(Judged(failures=2))
+{'failures': 2, 'passed': False}
+>>> from_json(Judged, {"failures": 2, "passed": True}, "judged")
+Traceback (most recent call last):
+ValueError: judged.passed is true, which contradicts the figures
 >>> from_json(Point, {"row": "3", "values": []}, "point")
 Traceback (most recent call last):
 TypeError: point.row is '3', not int
 """
 
 import dataclasses
+import json
 import math
 import types
 import typing
@@ -26,12 +44,18 @@ from typing import Any, TypeVar
 def to_json(record: Any) -> Any:
     """Return a dataclass, and the dataclasses, tuples and mappings inside it, as JSON values."""
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
-        return {field.name: to_json(getattr(record, field.name)) for field in dataclasses.fields(record)}
+        names = (*(field.name for field in dataclasses.fields(record)), *_derived(type(record)))
+        return {name: to_json(getattr(record, name)) for name in names}
     if isinstance(record, Mapping):
         return {key: to_json(value) for key, value in record.items()}
     if isinstance(record, tuple):
         return [to_json(value) for value in record]
     return record
+
+
+def _derived(cls: Any) -> tuple[str, ...]:
+    names: tuple[str, ...] = getattr(cls, "derived", ())
+    return names
 
 
 _Record = TypeVar("_Record")
@@ -54,7 +78,8 @@ def from_json(cls: type[_Record], value: Any, where: str) -> _Record:
     TypeError
         If a value is of another type, or a number is not finite.
     ValueError
-        If a field is missing or unknown, or the class refuses a value.
+        If a field or derived value is missing or unknown, a derived one is not what the fields give, or
+        the class refuses a value.
     """
     made: _Record = _decode(cls, value, where)
     return made
@@ -85,12 +110,18 @@ def _decode_record(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise TypeError(f"{where} is {value!r}, not a mapping")
     names = [field.name for field in dataclasses.fields(kind)]
-    if unknown := sorted(set(value) - set(names)):
+    known = (*names, *_derived(kind))
+    if unknown := sorted(set(value) - set(known)):
         raise ValueError(f"{where} has the unknown key '{unknown[0]}'")
-    if missing := [name for name in names if name not in value]:
+    if missing := [name for name in known if name not in value]:
         raise ValueError(f"{where} has no key '{missing[0]}'")
     hints = typing.get_type_hints(kind)
-    return kind(**{name: _decode(hints[name], value[name], f"{where}.{name}") for name in names})
+    record = kind(**{name: _decode(hints[name], value[name], f"{where}.{name}") for name in names})
+    for name in _derived(kind):
+        if to_json(getattr(record, name)) != value[name]:
+            claimed = json.dumps(value[name])
+            raise ValueError(f"{where}.{name} is {claimed}, which contradicts the figures")
+    return record
 
 
 def _decode_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:

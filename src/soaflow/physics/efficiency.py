@@ -44,7 +44,7 @@ class Efficiency:
     gained: int
     lost: int
 
-    derived: ClassVar = ("reference", "value", "error", "shift", "shift_error")
+    derived: ClassVar[tuple[str, ...]] = ("reference", "value", "error", "shift", "shift_error")
 
     def __post_init__(self) -> None:
         if min(self.rows, self.passed, self.gained, self.lost) < 0:

@@ -45,7 +45,13 @@ def has_truth(truth: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 
 
 def responses(truth: npt.NDArray[np.float64], prediction: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return `prediction / truth` of each row, shape `(n,)`; NaN where it is not finite or there is no truth."""
+    """Return `prediction / truth` of each row, NaN where it is not finite or there is no truth.
+
+    Parameters
+    ----------
+    truth, prediction
+        Of one unit. Shape `(n,)`.
+    """
     usable = has_truth(truth)
     with np.errstate(over="ignore", invalid="ignore"):
         found = prediction / np.where(usable, truth, np.nan)
