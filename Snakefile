@@ -18,6 +18,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/export.smk"
 include: "workflow/rules/infer.smk"
 include: "workflow/rules/compare.smk"
+include: "workflow/rules/decisions.smk"
 include: "workflow/rules/portability.smk"
 include: "workflow/rules/profiles.smk"
 include: "workflow/rules/report.smk"
@@ -32,6 +33,7 @@ rule all:
         learning_curves(),
         physics_plots(),
         difference_plots(),
+        decision_plots(),
         performance_plots(),
         profile_plots(),
     message:

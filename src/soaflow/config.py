@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from soaflow.compare.observables import Limits, Observable, observables_of
 from soaflow.compare.tolerances import Tolerance, Tolerances
 from soaflow.compare.yardstick import Yardstick
 from soaflow.errors import ConfigError, SoaflowError
@@ -53,6 +54,10 @@ class Model:
         Whether AOT artifacts store their outputs in the caller's memory, if they are floating.
     measure_profiles
         Whether the report shows which build profile is the fastest.
+    observables
+        What a physicist takes from the outputs.
+    limits
+        How far each of these may shift, by its name.
     """
 
     name: str
@@ -67,6 +72,8 @@ class Model:
     weights: str | None
     store_outputs: bool
     measure_profiles: bool
+    observables: tuple[Observable, ...]
+    limits: dict[str, Limits]
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +262,7 @@ def _model(
     training_dataset = None
     if training is not None:
         training_dataset = _known(f"{key}.training.dataset", training.get("dataset", datasets[0]), datasets)
+    observables = _named(f"{key}.physics", observables_of, entry.get("physics", ()), signatures[0])
     model = Model(
         name=name,
         class_path=entry["class"],
@@ -270,6 +278,8 @@ def _model(
         weights=entry.get("weights"),
         store_outputs=entry.get("store_outputs", True),
         measure_profiles=entry.get("measure_profiles", False),
+        observables=tuple(observable for observable, _ in observables),
+        limits={observable.name: limits for observable, limits in observables},
     )
     if model.training is not None:
         _named(f"{key}.training", model.training.check, model.signature)

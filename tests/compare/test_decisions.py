@@ -406,12 +406,13 @@ def test_counts_that_contradict_one_another_are_refused(record: Any, counts: tup
 
 
 def test_memory_does_not_grow_with_the_rows() -> None:
+    scores = np.random.default_rng(1).random((1 << 17, 1))
+
     def stream(chunks: int) -> Chunks:
         def read() -> Iterator[Chunk]:
             for number in range(chunks):
-                random = np.random.default_rng(number)
-                score = random.random((1 << 17, 1), np.float32).astype(np.float64)
-                yield Chunk("0", number << 17, score, score + 1e-3, (score[:, 0] > 0.5).astype(np.float32))
+                found = scores + number
+                yield Chunk("0", number << 17, found, found + 1e-3, (scores[:, 0] > 0.5).astype(np.float32))
 
         return read
 

@@ -321,7 +321,7 @@ def _check_truth(observable: Observable, truth: Truth, signature: Signature) -> 
 
 def _misfit(kind: ObservableKind, item: Item) -> str:
     if item.kind is not ItemKind.COLUMN:
-        return f"a {item.kind}: choose a column"
+        return f"of kind {item.kind}: choose a column"
     if kind is ObservableKind.CLASS and "int" not in item.dtype:
         return f"of {item.dtype}: the truth of a class is a column of integers"
     return ""

@@ -151,10 +151,12 @@ def _piece(stream: Stream, found: _Range) -> Piece:
         count = sum(int(np.count_nonzero(marks)) for _, marks in chunks)
         return Piece(_values_of(np.array([found.first])), np.array([count]), np.array([found.rows - count]))
     gathered = list(chunks)
-    keys, places = np.unique(np.concatenate([keys for keys, _ in gathered]), return_inverse=True)
-    marks = np.concatenate([marks for _, marks in gathered])
-    marked = np.bincount(places[marks], minlength=len(keys))
-    return Piece(_values_of(keys), marked, np.bincount(places, minlength=len(keys)) - marked)
+    keys = np.concatenate([keys for keys, _ in gathered])
+    chosen, counts = np.unique(keys[np.concatenate([marks for _, marks in gathered])], return_counts=True)
+    keys, of_all = np.unique(keys, return_counts=True)
+    marked = np.zeros(len(keys), np.int64)
+    marked[np.searchsorted(keys, chosen)] = counts
+    return Piece(_values_of(keys), marked, of_all - marked)
 
 
 def _values_of(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
