@@ -209,8 +209,9 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 def measure(write: Any) -> Callable[..., Decisions]:
     """Measure changed predictions of one shard."""
 
-    def measure(change: Callable[[dict[str, Array]], None], rows: int = 2000) -> Decisions:
-        events, predictions = sample(rows)
+    def measure(change: Callable[[dict[str, Array]], None], **replaced: Array) -> Decisions:
+        events, predictions = sample(2000)
+        predictions |= replaced
         changed = {name: array.copy() for name, array in predictions.items()}
         change(changed)
         return measure_decisions(
@@ -249,6 +250,23 @@ def test_rows_that_flip_are_named(measure: Any) -> None:
     assert (tight.everything.gained, tight.everything.lost) == (0, 2)
     assert tight.everything.shift == -2 / 2000
     assert [flip.row for flip in loose.flips] == [rows[1]]
+
+
+def test_a_perturbed_weight_flips_the_rows_between_the_thresholds(measure: Any) -> None:
+    inputs = np.random.default_rng(6).normal(size=2000)
+
+    def scores(weight: float) -> Array:
+        return 1 / (1 + np.exp(-weight * (inputs - 0.5)))
+
+    found = measure(lambda values: values.update(b=scores(2.01)), b=scores(2.0)).scores[0]
+    # The score is at a quarter where the input is 0.5 - log(3) / weight: nearer for the larger weight.
+    low, high = 0.5 - np.log(3) / 2.0, 0.5 - np.log(3) / 2.01
+    expected = np.flatnonzero((inputs >= low) & (inputs < high)).tolist()
+    loose, tight = found.working_points
+    assert expected
+    assert [flip.row for flip in loose.flips] == expected[:FLIPS_KEPT]
+    assert (loose.everything.gained, loose.everything.lost) == (0, len(expected))
+    assert tight.flipped == 0
 
 
 def test_a_swapped_class_column_is_seen(measure: Any) -> None:

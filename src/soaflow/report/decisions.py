@@ -4,11 +4,12 @@ A frame is a forest plot: what was found with its error bar, and the numbers bes
 frames of their own at each working point, beside those of areas, resolutions and biases.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -17,9 +18,13 @@ from soaflow.report.style import FAINT, INK, PALETTE, counted, headline, nothing
 
 Document = Mapping[str, Any]
 _ACROSS = 2
-_MARKS = {"all rows": ("o", INK), "signal": ("^", PALETTE[2]), "background": ("v", PALETTE[0])}
-_CLASS_MARK = "class that shifts most"
-_MARKS |= {_CLASS_MARK: ("D", PALETTE[1])}
+_SMALLEST = 1e-9
+"""Reach of a frame in which nothing shifts, for figures that no single row moves by a known step."""
+_PLAIN_FROM = 0.01
+"""Smaller numbers are written with a power of ten."""
+_NARROW = {"columnspacing": 0.9, "handletextpad": 0.1}
+_MARKS = (("o", INK), ("^", PALETTE[2]), ("v", PALETTE[0]))
+"""Of the kinds of rows in a frame, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +33,10 @@ class Found:
 
     Parameters
     ----------
-    kind
-        Of the rows, as the legend names it.
     shift, error
         Of the figure, in the frame's unit; the error is 0 where it has none.
     """
 
-    kind: str
     shift: float
     error: float
 
@@ -48,7 +50,7 @@ class Line:
     label
         The variant, with its dataset where there are several.
     found
-        Shifts, one under the other.
+        Shifts, one for each kind of rows; empty where they are undefined.
     note
         The numbers, written beside the frame.
     """
@@ -64,10 +66,12 @@ class Frame:
 
     Parameters
     ----------
-    title, reference
-        What shifts, and from where.
+    title, rows
+        What shifts, and of how many rows.
     axis
         Label of the shift.
+    kinds
+        Of rows, each with the figure of the reference.
     smallest
         A shift that can be seen, in the frame's unit: that of one row, for efficiencies.
     lines
@@ -75,8 +79,9 @@ class Frame:
     """
 
     title: str
-    reference: str
+    rows: str
     axis: str
+    kinds: tuple[str, ...]
     smallest: float
     lines: tuple[Line, ...]
 
@@ -112,8 +117,8 @@ def plot_decisions(decisions: Sequence[Path | str], plot: Path | str, *, model: 
         if not frames:
             headline(places[0], model)
             nothing_to_show(places[0], "no observables")
-        for axes, frame in zip(places, frames, strict=False):
-            _draw(axes, frame, f"{model}: {frame.title}")
+        for index, (axes, frame) in enumerate(zip(places, frames, strict=False)):
+            _draw(axes, frame, "" if index else model)
 
 
 def frames_of(documents: Sequence[Document]) -> Iterator[Frame]:
@@ -133,57 +138,51 @@ _Labelled = Sequence[tuple[str, Document]]
 def _of_score(scores: _Labelled) -> Iterator[Frame]:
     first = scores[0][1]
     for index, point in enumerate(first["working_points"]):
-        lines = [(label, score["working_points"][index]) for label, score in scores]
+        kinds = {"all rows": "everything", "signal": "signal", "background": "background"}
+        kinds = {name: key for name, key in kinds.items() if point[key] is not None}
         yield Frame(
-            f"{first['name']} at {point['name']}, ≥ {point['threshold']:g}",
-            _reference(point["everything"], "passes"),
+            f"{first['name']} at {point['name']}: ≥ {point['threshold']:g}",
+            counted(point["everything"]["rows"], "row"),
             "efficiency shift [percentage points]",
+            tuple(_reference(name, point[key]) for name, key in kinds.items()),
             _one_row(point["everything"]),
-            tuple(_line_at(label, found) for label, found in lines),
+            tuple(_line_at(label, score["working_points"][index], kinds.values()) for label, score in scores),
         )
     if first["separation"] is not None:
         separated = [(label, score["separation"]) for label, score in scores]
-        reference = separated[0][1]
+        area = separated[0][1]
         yield Frame(
-            f"area under the ROC curve of {first['name']}",
-            "undefined"
-            if reference["reference"] is None
-            else f"reference {reference['reference']:.4f} ± {reference['error']:.4f}",
+            f"AUC of {first['name']}",
+            f"{area['signal']} signal, {area['background']} others",
             "AUC shift",
-            1e-9,
+            ()
+            if area["reference"] is None
+            else (f"reference {area['reference']:.4f} ± {area['error']:.4f}",),
+            _SMALLEST,
             tuple(_plain_line(label, found, "shift", found["value"]) for label, found in separated),
         )
 
 
-def _line_at(label: str, point: Document) -> Line:
-    kinds = {"all rows": "everything", "signal": "signal", "background": "background"}
-    found = tuple(_found(name, point[key]) for name, key in kinds.items() if point[key] is not None)
+def _line_at(label: str, point: Document, keys: Iterable[str]) -> Line:
+    found = tuple(_found(point[key]) for key in keys)
     return Line(label, found, _note(point["everything"], point["flipped"]))
 
 
 def _of_class(figures: _Labelled) -> Iterator[Frame]:
     first = figures[0][1]
     lines = [(label, entry["classification"]) for label, entry in figures]
-    right = lines[0][1]["right"]
-    if right is None:
-        everything = {"rows": lines[0][1]["rows"]}
-        yield Frame(
-            f"class {first['name']}",
-            counted(everything["rows"], "row"),
-            "",
-            1.0,
-            tuple(Line(label, (), counted(found["flipped"], "flip")) for label, found in lines),
-        )
-        return
+    right, rows = lines[0][1]["right"], lines[0][1]["rows"]
+    known = right is not None
     yield Frame(
         f"class {first['name']}",
-        _reference(right, "is right"),
+        counted(rows, "row"),
         "shift of the share that is right [percentage points]",
-        _one_row(right),
+        (_reference("all rows", right), "true class that shifts most") if known else (),
+        100 / max(1, rows),
         tuple(
             Line(
                 label,
-                (_found("all rows", found["right"]), _found(_CLASS_MARK, _most_shifted(found["by_class"]))),
+                (_found(found["right"]), _found(_most_shifted(found["by_class"]))) if known else (),
                 _note(found["right"], found["flipped"]),
             )
             for label, found in lines
@@ -193,14 +192,15 @@ def _of_class(figures: _Labelled) -> Iterator[Frame]:
 
 def _of_regression(figures: _Labelled) -> Iterator[Frame]:
     first = figures[0][1]
-    for key, title in (("resolution", "resolution of {}"), ("bias", "bias of {}")):
-        both = [(label, entry["resolution"]) for label, entry in figures]
-        reference = both[0][1]["reference"]
+    both = [(label, entry["resolution"]) for label, entry in figures]
+    reference = both[0][1]["reference"]
+    for key in ("resolution", "bias"):
         yield Frame(
-            title.format(first["name"]),
-            "no rows" if reference is None else f"reference {reference[key]:.4g}",
+            f"{key} of {first['name']}",
+            counted(both[0][1]["used"], "row"),
             f"{key} shift, relative to the truth",
-            1e-9,
+            () if reference is None else (f"reference {reference[key]:.4g}",),
+            _SMALLEST,
             tuple(
                 _plain_line(label, found, f"{key}_shift", found["value"] and found["value"][key])
                 for label, found in both
@@ -212,52 +212,52 @@ def _plain_line(label: str, found: Document, key: str, value: float | None) -> L
     if value is None:
         return Line(label, (), "undefined")
     shift = float(found[key])
-    return Line(label, (Found("all rows", shift, 0.0),), f"{shift:+.2g}" if shift else "no shift")
+    return Line(label, (Found(shift, 0.0),), f"{value:.5g}, " + (f"{shift:+.1e}" if shift else "no shift"))
 
 
-def _found(kind: str, efficiency: Document) -> Found:
+def _found(efficiency: Document) -> Found:
     if efficiency["shift"] is None:
-        return Found(kind, 0.0, 0.0)
-    return Found(kind, 100 * efficiency["shift"], 100 * efficiency["shift_error"])
+        return Found(0.0, 0.0)
+    return Found(100 * efficiency["shift"], 100 * efficiency["shift_error"])
 
 
 def _most_shifted(by_class: Sequence[Document]) -> Document:
     return max(by_class, key=lambda efficiency: abs(efficiency["shift"] or 0.0))
 
 
-def _reference(efficiency: Document, verb: str) -> str:
+def _reference(kind: str, efficiency: Document) -> str:
     if efficiency["reference"] is None:
-        return "no rows"
-    share, error = 100 * efficiency["reference"], 100 * efficiency["error"]
-    return f"{share:.2f} ± {error:.2f} % of {counted(efficiency['rows'], 'row')} {verb}"
+        return f"{kind}: none"
+    return f"{kind}: {100 * efficiency['reference']:.1f} ± {100 * efficiency['error']:.1f} %"
+
+
+def _note(efficiency: Document | None, flipped: int) -> str:
+    flips = counted(flipped, "flip") if flipped else "no flip"
+    if efficiency is None or efficiency["value"] is None:
+        return flips
+    return f"{100 * efficiency['value']:.2f} %, {flips}"
 
 
 def _one_row(efficiency: Document) -> float:
-    return 100 / max(1, efficiency["rows"])
+    return 100 / max(1, int(efficiency["rows"]))
 
 
-def _note(efficiency: Document, flipped: int) -> str:
-    value = efficiency["value"]
-    flips = counted(flipped, "flip") if flipped else "no flip"
-    return flips if value is None else f"{100 * value:.2f} %, {flips}"
-
-
-def _draw(axes: Axes, frame: Frame, title: str) -> None:
-    headline(axes, title, frame.reference)
-    lines = frame.lines
-    kinds = list(dict.fromkeys(found.kind for line in lines for found in line.found))
-    reach = max((abs(f.shift) + f.error for line in lines for f in line.found), default=0.0)
+def _draw(axes: Axes, frame: Frame, model: str) -> None:
+    headline(axes, f"{model}: {frame.title}" if model else frame.title, frame.rows)
+    found = [found for line in frame.lines for found in line.found]
+    reach = max((abs(shift.shift) + shift.error for shift in found), default=0.0)
     reach = 1.25 * max(reach, frame.smallest)
-    axes.axvline(0, color=FAINT, linewidth=1.2, linestyle="--")
-    for place, line in enumerate(lines):
-        for index, found in enumerate(line.found):
-            marker, colour = _MARKS[found.kind]
+    power = int(np.floor(np.log10(reach))) if reach < _PLAIN_FROM else 0
+    scale = 10.0**-power
+    # The line ends below the legend.
+    lowest, highest = len(frame.lines) - 0.4, -1.1
+    axes.plot([0, 0], [lowest, -0.6], color=FAINT, linewidth=1.2, linestyle="--")
+    for place, line in enumerate(frame.lines):
+        for index, shift in enumerate(line.found):
             axes.errorbar(
-                *(found.shift, place + 0.22 * (index - (len(line.found) - 1) / 2)),
-                xerr=found.error or None,
-                fmt=marker,
-                color=colour,
-                markersize=5.5,
+                *(shift.shift * scale, place + 0.22 * (index - (len(line.found) - 1) / 2)),
+                xerr=shift.error * scale or None,
+                **_mark(index),
                 linewidth=1.5,
                 capsize=2.5,
             )
@@ -266,19 +266,21 @@ def _draw(axes: Axes, frame: Frame, title: str) -> None:
             transform=axes.get_yaxis_transform(),
             va="center",
             size="x-small",
-            color=INK if any(found.shift for found in line.found) else FAINT,
+            color=INK if any(shift.shift for shift in line.found) else FAINT,
         )
-    axes.set_xlim(-reach, reach)
-    axes.set_ylim(len(lines) - 0.4, -0.6 - (0.55 if len(kinds) > 1 else 0))
-    axes.set_yticks(range(len(lines)), [line.label for line in lines])
+    axes.set_xlim(-reach * scale, reach * scale)
+    axes.set_ylim(lowest, highest)
+    axes.set_yticks(range(len(frame.lines)), [line.label for line in frame.lines])
     axes.minorticks_off()
-    axes.tick_params(axis="y", length=0, right=False)
+    axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 3), useMathText=True)
-    axes.set_xlabel(frame.axis, size="small")
-    if len(kinds) > 1:
-        handles = [
-            axes.plot([], [], _MARKS[kind][0], color=_MARKS[kind][1], markersize=5.5, label=kind)[0]
-            for kind in kinds
-        ]
-        axes.legend(handles=handles, loc="upper center", ncols=len(kinds), fontsize="x-small", borderpad=0.1)
+    axes.set_xlabel(f"{frame.axis} [$10^{{{power}}}$]" if power else frame.axis, size="small")
+    if frame.kinds:
+        for index, kind in enumerate(frame.kinds):
+            axes.plot([], [], label=kind, linestyle="none", **_mark(index, "marker"))
+        axes.legend(loc="upper center", ncols=len(frame.kinds), fontsize="x-small", borderpad=0.1, **_NARROW)
+
+
+def _mark(index: int, key: str = "fmt") -> dict[str, Any]:
+    marker, colour = _MARKS[index]
+    return {key: marker, "color": colour, "markersize": 5.5}
