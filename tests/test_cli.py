@@ -241,8 +241,8 @@ def test_inspect_knows_a_predictions_file_by_its_content(tmp_path, capsys):
         ),
         ("a.pt", b"PK", "a.pt has no passport a.pt.json beside it and is no file of torch: name weights"),
         ("a.pt2", b"PK", "a.pt2 has no passport a.pt2.json beside it"),
-        ("a.json", b"{}", "a.json is JSON but neither a proof, a verdict nor a passport"),
-        ("a.json", b"[1]", "a.json is JSON but neither a proof, a verdict nor a passport"),
+        ("a.json", b"{}", "a.json is JSON but neither a proof, a measurement, a verdict nor a passport"),
+        ("a.json", b"[1]", "a.json is JSON but neither a proof, a measurement, a verdict nor a passport"),
         ("a.json", b"{", "a.json cannot be read as JSON"),
         ("a.json", b'{"proof_version": 4}', "a.json: the proof is damaged"),
         (
@@ -250,7 +250,7 @@ def test_inspect_knows_a_predictions_file_by_its_content(tmp_path, capsys):
             b'{"proof_version": 2}',
             "a.json: the proof has version 2, and this soaflow reads version 4",
         ),
-        ("a.json", b'{"histogram_edges": 1}', "a.json is not a verdict"),
+        ("a.json", b'{"verdict_version": 1}', "a.json is not a verdict"),
         ("a.json", b'{"schema_version": 1}', "a.json has schema version 1, and this soaflow reads version 2"),
         ("a.json", b'{"schema_version": 2}', "a.json has been changed since it was written"),
         (None, b"", "cannot be read: Is a directory"),
@@ -302,7 +302,10 @@ def test_compare_exits_with_0_for_a_pass_and_1_for_a_failure(tmp_path, capsys):
     assert main(["compare", str(reference), str(far)]) == 1
     printed = capsys.readouterr()
     assert "1 of 2 outputs passed." in printed.out
-    assert "failed: dataset toy, shard 0, model Net, variant far, output pt: 1 of 3 values" in printed.out
+    assert (
+        "failed: dataset toy, model Net, variant far, output pt: tolerance: 0.4998 GeV where 1e-05 is allowed"
+        in printed.out
+    )
     assert printed.err == ""
 
 
@@ -357,7 +360,7 @@ def test_compare_writes_a_verdict_that_inspect_reads(tmp_path, capsys):
     assert main(["inspect", str(verdict)]) == 0
     text = capsys.readouterr().out
     assert text.startswith(f"{verdict}: verdict\n")
-    assert "failed: dataset toy, shard 0, model Net, variant candidate, output pt" in text
+    assert "failed: dataset toy, model Net, variant candidate, output pt" in text
     assert main(["inspect", str(verdict), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["passed"] is False
 
@@ -383,7 +386,7 @@ def test_judge_judges_a_verdict_again_from_its_figures(tmp_path, capsys):
         assert main(["judge", str(verdict), *options]) == code, options
         printed = capsys.readouterr().out
         assert f"{2 - code} of 2 outputs passed." in printed
-        assert ("failed: dataset toy, shard 0, model Net, variant candidate, output pt" in printed) == code
+        assert ("failed: dataset toy, model Net, variant candidate, output pt" in printed) == code
     assert verdict.read_bytes() == before
 
 
@@ -392,7 +395,19 @@ def test_judge_refuses_in_a_sentence(tmp_path, capsys):
     verdict = tmp_path / "verdict.json"
     main(["compare", str(one), str(one), "--json", str(verdict)])
     empty = tmp_path / "empty.json"
-    empty.write_text(json.dumps({**json.loads(verdict.read_text()), "outputs": [], "passed": False}))
+    empty.write_text(
+        json.dumps(
+            {
+                **json.loads(verdict.read_text()),
+                "outputs": [],
+                "shards": [],
+                "rows": 0,
+                "passed": False,
+                "accepted": False,
+                "failures": [],
+            }
+        )
+    )
     for path, options, sentence in [
         (tmp_path / "missing.json", [], "missing.json cannot be read as JSON"),
         (one, [], "one.h5 cannot be read as JSON"),

@@ -12,11 +12,12 @@ from typing import Any, Self
 
 from soaflow.compare.observables import Limits, Observable, observables_of
 from soaflow.compare.tolerances import Tolerance, Tolerances
+from soaflow.compare.waivers import Waiver
 from soaflow.compare.yardstick import Yardstick
 from soaflow.errors import ConfigError, SoaflowError
 from soaflow.events.datasets import Dataset, dataset_from_mapping
 from soaflow.infer.variants import REFERENCE, Backend, Variant
-from soaflow.schema import schema_error
+from soaflow.schema import dates_as_texts, schema_error
 from soaflow.seeds import derived_seed
 from soaflow.soa.layout import DEFAULT_ALIGNMENT, Layout
 from soaflow.soa.signature import Signature
@@ -104,6 +105,8 @@ class Config:
         By dtype, with each model's own.
     yardsticks
         By dtype: how far beyond eager float32's error a variant may lie.
+    waivers
+        Failures that are accepted for some time.
     """
 
     seed: int
@@ -114,6 +117,7 @@ class Config:
     variants: dict[str, Variant]
     tolerances: dict[str, Tolerances]
     yardsticks: dict[str, Yardstick]
+    waivers: tuple[Waiver, ...]
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], schema: Mapping[str, Any]) -> Self:
@@ -131,6 +135,7 @@ class Config:
         ConfigError
             If a key is unknown or missing, a value does not fit, or a name refers to nothing.
         """
+        mapping = dates_as_texts(mapping)
         if sentence := schema_error(mapping, schema):
             raise ConfigError(f"configuration: {sentence}")
         seed, alignment = mapping["seed"], mapping.get("alignment", DEFAULT_ALIGNMENT)
@@ -167,7 +172,11 @@ class Config:
             dtype: _named(f"yardstick.{dtype}", Yardstick.from_mapping, f"yardstick.{dtype}", entry)
             for dtype, entry in mapping.get("yardstick", {}).items()
         }
-        return cls(seed, alignment, targets, datasets, models, variants, tolerances, yardsticks)
+        waivers = tuple(
+            _waiver(f"waivers.{index}", entry, models)
+            for index, entry in enumerate(mapping.get("waivers", []))
+        )
+        return cls(seed, alignment, targets, datasets, models, variants, tolerances, yardsticks, waivers)
 
     def variant(self, name: str) -> Variant:
         """Return a variant by name, the reference included."""
@@ -315,3 +324,15 @@ def _tolerances(
         for output in outputs:
             _named(f"variants.{name}", tolerances.find, output, variants[name].dtype)
     return tolerances
+
+
+def _waiver(key: str, entry: Mapping[str, Any], models: Mapping[str, Model]) -> Waiver:
+    """Make a waiver of something that the run judges."""
+    model = models[_known(f"{key}.model", entry["model"], models)]
+    _known(f"{key}.variant", entry["variant"], model.variants)
+    if "dataset" in entry:
+        _known(f"{key}.dataset", entry["dataset"], model.datasets)
+    outputs = {output.name: output.items for output in model.signature.outputs}
+    items = outputs[_known(f"{key}.output", entry["output"], outputs)] if "output" in entry else ()
+    waiver: Waiver = _named(key, Waiver.from_mapping, entry, items)
+    return waiver

@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -43,6 +44,19 @@ def schema_error(value: Any, schema: Mapping[str, Any]) -> str | None:
     where = f"key '{key}'" if key else "the top level"
     describe = _DESCRIPTIONS.get(str(error.validator), _other)
     return f"{where} {describe(error.instance, error.validator_value, error)}"
+
+
+def dates_as_texts(value: Any) -> Any:
+    """Return values in which days are texts, as JSON has them: YAML reads 2027-01-31 as a date.
+
+    >>> dates_as_texts({"expires": date(2027, 1, 31)})
+    {'expires': '2027-01-31'}
+    """
+    if isinstance(value, Mapping):
+        return {key: dates_as_texts(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [dates_as_texts(entry) for entry in value]
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _unknown_key(instance: Any, _limit: Any, error: ValidationError) -> str:

@@ -16,9 +16,7 @@ from hypothesis.extra import numpy as hnp
 from soaflow.compare.differences import differences
 from soaflow.compare.figures import QUANTILES, Differences
 from soaflow.compare.places import ROWS_KEPT, Place
-from soaflow.compare.tolerances import Tolerance
 
-TOLERANCE = Tolerance(1e-6, 1e-6)
 Array = np.ndarray[Any, Any]
 SPECIAL = st.sampled_from([0.0, -0.0, 1.0, 1.5, math.inf, -math.inf, math.nan])
 
@@ -46,7 +44,7 @@ def merged(found: list[Differences]) -> Differences:
 @settings(max_examples=200)
 @given(shards(), st.randoms(use_true_random=False))
 def test_merging_does_not_depend_on_order_or_grouping(parts: list[tuple[Array, Array]], random: Any) -> None:
-    found = [differences(*part, TOLERANCE, shard=str(name)) for name, part in enumerate(parts)]
+    found = [differences(*part, shard=str(name)) for name, part in enumerate(parts)]
     expected = merged(found)
     shuffled = random.sample(found, len(found))
     assert merged(shuffled) == expected
@@ -60,10 +58,10 @@ def test_merging_does_not_depend_on_order_or_grouping(parts: list[tuple[Array, A
 @given(shards(), st.integers(1, 9))
 def test_merged_shards_are_like_one_comparison(parts: list[tuple[Array, Array]], chunk: int) -> None:
     """All that does not name a place is equal; places are those of the shards one after another."""
-    one = differences(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)), TOLERANCE, shard="0")
-    split = merged([differences(*part, TOLERANCE, values_per_chunk=chunk) for part in parts])
+    one = differences(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)), shard="0")
+    split = merged([differences(*part, values_per_chunk=chunk) for part in parts])
     starts = np.cumsum([0, *(len(values) for _, values in parts)]).tolist()
-    named = merged([differences(*part, TOLERANCE, shard=str(i)) for i, part in enumerate(parts)])
+    named = merged([differences(*part, shard=str(i)) for i, part in enumerate(parts)])
     places = ("first_mismatch", "largest_absolute", "largest_relative", "worst")
     for field in dataclasses.fields(Differences):
         if field.name not in places:
@@ -86,7 +84,7 @@ def test_merged_shards_are_like_one_comparison(parts: list[tuple[Array, Array]],
 @given(shards(), st.integers(1, 9))
 def test_slow_metrics(parts: list[tuple[Array, Array]], chunk: int) -> None:
     reference, values = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    found = differences(reference, values, TOLERANCE, values_per_chunk=chunk)
+    found = differences(reference, values, values_per_chunk=chunk)
     finite = np.isfinite(reference) & np.isfinite(values)
     pairs = list(zip(reference[finite].tolist(), values[finite].tolist(), strict=True))
 
@@ -132,7 +130,7 @@ def test_slow_metrics(parts: list[tuple[Array, Array]], chunk: int) -> None:
 @given(shards(), st.integers(1, 9))
 def test_worst_rows(parts: list[tuple[Array, Array]], chunk: int) -> None:
     reference, values = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    found = differences(reference, values, TOLERANCE, shard="7", values_per_chunk=chunk)
+    found = differences(reference, values, shard="7", values_per_chunk=chunk)
     ranked = []
     for row, (expected, value) in enumerate(zip(reference, values, strict=True)):
         worst = 0.0
@@ -154,16 +152,16 @@ def test_worst_rows(parts: list[tuple[Array, Array]], chunk: int) -> None:
 def test_cosine_of_planted_angles() -> None:
     reference = np.array([3.0, 4.0])
     for values, cosine in (([3.0, 4.0], 1.0), ([-3.0, -4.0], -1.0), ([4.0, -3.0], 0.0), ([6.0, 8.0], 1.0)):
-        assert differences(reference, np.array(values), TOLERANCE).cosine == cosine
-    assert differences(reference, np.zeros(2), TOLERANCE).cosine is None
-    assert differences(reference, np.array([1e200, 1.0]), TOLERANCE).cosine is None
-    assert differences(np.array([1e-200]), np.array([1e-200]), TOLERANCE).cosine is None
+        assert differences(reference, np.array(values)).cosine == cosine
+    assert differences(reference, np.zeros(2)).cosine is None
+    assert differences(reference, np.array([1e200, 1.0])).cosine is None
+    assert differences(np.array([1e-200]), np.array([1e-200])).cosine is None
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_shards_are_ordered_as_numbers_where_differences_are_equal(order: tuple[int, ...]) -> None:
     names = ["10", "9", "2"]
-    found = [differences(np.ones(3), np.full(3, 2.0), TOLERANCE, shard=names[i]) for i in order]
+    found = [differences(np.ones(3), np.full(3, 2.0), shard=names[i]) for i in order]
     whole = merged(found)
     assert whole.largest_absolute is not None
     assert (whole.largest_absolute.shard, whole.largest_absolute.row) == ("2", 0)
@@ -176,10 +174,10 @@ def test_memory_does_not_grow_with_the_rows() -> None:
         values = np.broadcast_to(np.float32(1.25), (rows,))
         tracemalloc.start()
         try:
-            found = differences(reference, values, TOLERANCE)
+            found = differences(reference, values)
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-            assert found.rows == found.over_tolerance == rows
+            assert found.rows == found.over_at_most(0.1, 0.0) == rows
 
     assert peak(10_000_000) < 1.2 * peak(1_000_000)

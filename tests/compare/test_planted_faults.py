@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from soaflow.compare.judging import judge, judge_again
+from soaflow.compare.measuring import measure_files
 from soaflow.compare.summary import failures, summarise
 from soaflow.compare.tolerances import Tolerance
-from soaflow.compare.verdict import Verdict, compare_files, judge_again, read_verdict, write_verdict
+from soaflow.compare.verdict import Verdict, read_verdict, write_verdict
 from soaflow.compare.yardstick import Yardstick
 from soaflow.errors import StorageError
 from soaflow.soa.layout import Item, Layout
@@ -53,14 +55,15 @@ FAULTS = {
 def compare(write_predictions: Any) -> Any:
     exact = write_predictions("reference", {"out": model(INPUTS, "float64")}, layout=WIDE)
     eager = write_predictions("eager", {"out": model(INPUTS, "float32")}, layout=NARROW)
-    yard = compare_files(exact, eager, TOLERANCE)
-    assert yard.passed
+    yard = measure_files(exact, eager)
+    assert judge(yard, TOLERANCE).passed
 
-    def run(values: Array, tolerance: Tolerance = TOLERANCE, **options: Any) -> Verdict:
+    def run(
+        values: Array, tolerance: Tolerance = TOLERANCE, measuring: Any = None, **options: Any
+    ) -> Verdict:
         candidate = write_predictions("jit", {"out": values}, layout=NARROW)
-        return compare_files(
-            exact, candidate, tolerance, **{"yard": yard, "yardstick": Yardstick(2.0, 1e-7)} | options
-        )
+        measured = measure_files(exact, candidate, **(measuring or {}))
+        return judge(measured, tolerance, **{"yard": yard, "yardstick": Yardstick(2.0, 1e-7)} | options)
 
     return run
 
@@ -81,9 +84,10 @@ def test_small_fault_within_the_tolerances_is_caught_by_the_yardstick(compare: A
     )
     verdict = compare(values, Tolerance(1, 0))
     output = verdict.outputs[0]
-    assert output.within_tolerance
+    assert output.minimum_absolute <= 1
     assert not verdict.passed
-    assert "times the error" in output.yard_failure
+    assert {failure.criterion for failure in verdict.failures} <= {"yardstick largest", "yardstick quantile"}
+    assert "times the error" in failures([verdict])[0]
     assert "a factor of" in failures([verdict])[0]
     assert output.yard_ratio > 2
     assert summarise([verdict])[0].yard_ratio == output.yard_ratio
@@ -105,19 +109,25 @@ def test_stale_predictions_are_refused(
 ) -> None:
     reference = write_predictions("reference", values, **{key: "new"})
     with pytest.raises(StorageError, match=f"jit.h5 was {sentence} than .*reference.h5"):
-        compare_files(reference, write_predictions("jit", values, **{key: "old"}), TOLERANCE)
+        measure_files(reference, write_predictions("jit", values, **{key: "old"}))
     # Predictions from elsewhere do not say what they were made from.
-    assert compare_files(reference, write_predictions("jit", values), TOLERANCE).passed
-    assert compare_files(reference, write_predictions("jit", values, **{key: "new"}), TOLERANCE).passed
+    for said in ({}, {key: "new"}):
+        assert judge(measure_files(reference, write_predictions("jit", values, **said)), TOLERANCE).passed
 
 
 def test_yard_of_other_predictions_is_refused(values: dict[str, Array], write_predictions: Any) -> None:
     reference = write_predictions("reference", values)
     few = {name: array[:10] for name, array in values.items()}
     other = write_predictions("other", few)
-    yard = compare_files(other, other, TOLERANCE)
-    with pytest.raises(StorageError, match=r"verdict of 'other' to judge .* is of other predictions"):
-        compare_files(reference, reference, TOLERANCE, yard=yard)
+    yard = measure_files(other, other)
+    with pytest.raises(StorageError, match=r"variant other, .* cannot be the yardstick .* other shards"):
+        judge(measure_files(reference, reference), TOLERANCE, yard=yard)
+    for key, what in (("weights_sha256", "weights"), ("events_sha256", "events"), ("model", "model")):
+        mine = write_predictions("mine", values, **{key: "a"})
+        theirs = write_predictions("theirs", values, **{key: "b"})
+        measured, yard = measure_files(mine, mine), measure_files(theirs, theirs)
+        with pytest.raises(StorageError, match=f"it is of other {what}; measure eager float32"):
+            judge(measured, TOLERANCE, yard=yard)
 
 
 def test_inputs_of_the_worst_rows_are_kept(compare: Any, tmp_path: Path) -> None:
@@ -131,7 +141,7 @@ def test_inputs_of_the_worst_rows_are_kept(compare: Any, tmp_path: Path) -> None
     chosen = {"points": ["x", "z"]}
     values = with_nan()
     values[[3, 5, 8]] += np.array([1, 3, 2], np.float32)
-    verdict = compare(values, events=tmp_path / f"{ROWS}.h5", inputs=chosen)
+    verdict = compare(values, measuring={"events": tmp_path / f"{ROWS}.h5", "inputs": chosen})
     worst = verdict.outputs[0].differences.worst
     assert [row.row for row in worst[:4]] == [77, 5, 8, 3]
     assert (worst[0].difference, worst[0].value, worst[0].shard) == (None, "nan", "0")
@@ -142,6 +152,6 @@ def test_inputs_of_the_worst_rows_are_kept(compare: Any, tmp_path: Path) -> None
         ]
         assert [(entry.item, entry.values) for entry in row.inputs] == expected
     with pytest.raises(StorageError, match="has 499 rows of 'points' and the predictions have 500"):
-        compare(values, events=tmp_path / f"{ROWS - 1}.h5", inputs=chosen)
+        compare(values, measuring={"events": tmp_path / f"{ROWS - 1}.h5", "inputs": chosen})
     write_verdict(tmp_path / "verdict.json", verdict)
     assert read_verdict(tmp_path / "verdict.json") == verdict

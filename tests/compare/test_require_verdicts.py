@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from soaflow.compare.judging import judge
+from soaflow.compare.measuring import measure_files
 from soaflow.compare.tolerances import Tolerance
-from soaflow.compare.verdict import compare_files, write_verdict
+from soaflow.compare.verdict import write_verdict
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "require_verdicts.py"
 
@@ -28,7 +30,8 @@ def test_only_passed_verdicts_let_a_run_pass(
 ) -> None:
     reference = write_predictions("reference", values)
     candidate = write_predictions("jit", values if exact else values | {"pt": values["pt"] + 1})
-    write_verdict(tmp_path / "verdict.json", compare_files(reference, candidate, Tolerance(1e-6, 0.0)))
+    verdict = judge(measure_files(reference, candidate), Tolerance(1e-6, 0.0))
+    write_verdict(tmp_path / "verdict.json", verdict)
     if exact:
         require(tmp_path, [tmp_path / "verdict.json"])
         assert (tmp_path / "passed.txt").read_text() == "3 of 3 outputs passed.\n"

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from soaflow.compare.judging import judge, judge_again
+from soaflow.compare.measuring import measure_files
 from soaflow.compare.places import Place
 from soaflow.compare.tolerances import Tolerance
-from soaflow.compare.verdict import Verdict, compare_files, judge_again, read_verdict, write_verdict
+from soaflow.compare.verdict import Verdict, read_verdict, write_verdict
 from soaflow.errors import ConfigError, StorageError
 from soaflow.soa.layout import Item, ItemKind, Layout
 
@@ -17,6 +19,10 @@ SCORES = Item("scores", "float64", ItemKind.EIGEN, (3,))
 LABEL = Item("label", "int32")
 Values = dict[str, np.ndarray[Any, Any]]
 STRICT = Tolerance(1e-5, 1e-4)
+
+
+def compare_files(reference: Path, candidate: Path, tolerances: Any, **options: Any) -> Verdict:
+    return judge(measure_files(reference, candidate), tolerances, **options)
 
 
 def changed(values: Values, **changes: np.ndarray[Any, Any]) -> Values:
@@ -69,12 +75,14 @@ def test_places_are_named(values: Values, write_predictions: Any) -> None:
         write_predictions("jit", changed(values, scores=scores)),
         STRICT,
     )
-    assert (verdict.dataset, verdict.shard, verdict.model, verdict.variant) == ("toy", "0", "Net", "jit")
+    assert (verdict.dataset, verdict.model, verdict.variant) == ("toy", "Net", "jit")
+    assert [shard.name for shard in verdict.shards] == ["0"]
     pt, found, label = (output.differences for output in verdict.outputs)
     assert pt.absolute.zeros == label.absolute.zeros == 300
     assert found.largest_absolute is not None
     assert (found.largest_absolute.row, found.largest_absolute.element) == (41, (2,))
-    assert (found.mismatched_nan, found.first_mismatch, found.over_tolerance) == (1, Place("0", 7), 1)
+    assert (found.mismatched_nan, found.first_mismatch) == (1, Place("0", 7))
+    assert verdict.outputs[1].over_tolerance_at_most == 1
     assert [output.passed for output in verdict.outputs] == [True, False, True]
     assert verdict.outputs[1].minimum_absolute is None
     assert verdict.outputs[0].unit == "GeV"
@@ -137,7 +145,12 @@ def _set(path: list[Any], value: Any) -> Callable[[dict[str, Any]], None]:
         (_set(["passed"], True), "contradicts the figures"),
         (_set(["outputs", 0, "passed"], True), "contradicts the figures"),
         (_set(["outputs", 0, "minimum_absolute"], 0.0), "contradicts the figures"),
-        (_set(["outputs", 0, "differences", "over_tolerance"], 301), "not a count of differing values"),
+        (_set(["outputs", 0, "over_tolerance_at_most"], 0), "contradicts the figures"),
+        (_set(["accepted"], True), "contradicts the figures"),
+        (_set(["failures"], []), "contradicts the figures"),
+        (_set(["outputs", 0, "criteria", 0, "passed"], True), "contradicts the figures"),
+        (_set(["outputs", 0, "criteria", 0, "allowed"], 2.0), "contradicts the figures"),
+        (_set(["outputs", 0, "criteria"], []), "criteria of output pt contradict its figures"),
         (_set(["outputs", 0, "differences", "mismatched_nan"], 1), "does not count each finite value once"),
         (_set(["outputs", 0, "differences", "envelope"], []), "does not end at largest_absolute"),
         (_set(["outputs", 0, "differences", "absolute", "counts"], [1]), "1 bins, not 208"),
@@ -147,10 +160,12 @@ def _set(path: list[Any], value: Any) -> Callable[[dict[str, Any]], None]:
         (_set(["outputs", 0, "differences", "ulp", "largest"], 0), "not in the last bin that is filled"),
         (_set(["outputs", 0, "differences", "sum_absolute", "mantissa"], 2), "even mantissa"),
         (_set(["outputs", 0, "differences", "rows_bit_identical"], 301), "not a count of rows"),
-        (_set(["rows"], 299), "another number of rows"),
-        (_set(["rows"], "300"), "verdict.rows is '300', not int"),
+        (_set(["rows"], 299), "contradicts the figures"),
+        (_set(["shards", 0, "rows"], 299), "another number of rows"),
+        (_set(["shards", 0, "rows"], "300"), r"verdict.shards\[0\].rows is '300', not int"),
+        (_set(["shards"], []), "another number of rows"),
         (_set(["outputs"], None), "verdict.outputs is None, not a list"),
-        (_set(["schema_version"], 1), "schema_version is 1"),
+        (_set(["verdict_version"], 2), "verdict_version is 2 and not 3"),
         (_set(["extra"], 2), "unknown key 'extra'"),
         (lambda document: document.pop("dataset"), "no key 'dataset'"),
     ],
@@ -172,7 +187,7 @@ def test_changed_file_is_refused(
     document = json.loads(path.read_text())
     change(document)
     path.write_text(json.dumps(document))
-    with pytest.raises(StorageError, match=f"verdict.json is not a verdict: .*{sentence}"):
+    with pytest.raises(StorageError, match=f"verdict.json is not a verdict.*{sentence}"):
         read_verdict(path)
 
 

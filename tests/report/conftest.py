@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from soaflow.compare.differences import differences
+from soaflow.compare.judging import judge
+from soaflow.compare.measurement import Measurement, OutputMeasurement
+from soaflow.compare.measurement import Shard as MeasuredShard
 from soaflow.compare.tolerances import Tolerance
-from soaflow.compare.verdict import OutputVerdict, Verdict, write_verdict
+from soaflow.compare.verdict import write_verdict
 from soaflow.soa.layout import Item, ItemKind, Layout
 from soaflow.soa.storage import EVENTS, PREDICTIONS, writing
 
@@ -62,13 +65,20 @@ def write_verdict_of(tmp_path: Path) -> Callable[..., Path]:
     """Write a verdict of one output; its reference is 1 GeV everywhere unless given."""
 
     def write(
-        values: Any, *, reference: Any = None, model: str = "Net", variant: str = "jit", shard: str = "0"
+        values: Any,
+        *,
+        reference: Any = None,
+        model: str = "Net",
+        variant: str = "jit",
+        dataset: str = "toy",
+        waivers: Any = (),
     ) -> Path:
-        found, tolerance = np.asarray(values, np.float64), Tolerance(1e-5, 1e-4)
+        found = np.asarray(values, np.float64)
         expected = np.ones_like(found) if reference is None else np.asarray(reference, np.float64)
-        output = OutputVerdict("pt", "GeV", tolerance, differences(expected, found, tolerance))
-        path = tmp_path / f"{model}.{variant}.{shard}.json"
-        write_verdict(path, Verdict("toy", shard, model, variant, len(found), (output,)))
+        output = OutputMeasurement("pt", "GeV", "float64", differences(expected, found, shard="0"))
+        measured = Measurement(dataset, model, variant, "", (MeasuredShard("0", len(found), ""),), (output,))
+        path = tmp_path / f"{model}.{variant}.{dataset}.json"
+        write_verdict(path, judge(measured, Tolerance(1e-5, 1e-4), waivers=waivers))
         return path
 
     return write

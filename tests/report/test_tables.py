@@ -1,5 +1,6 @@
 """Differences, performance, verdict table and pipeline, from the files of other stages."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -10,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from soaflow.compare.waivers import Waiver
 from soaflow.errors import StorageError
 from soaflow.files import write_json
 from soaflow.report.differences import plot_differences
 from soaflow.report.performance import measured, plot_performance, threads_of
 from soaflow.report.pipeline import STEPS, Step, columns_of, plot_pipeline
 from soaflow.report.style import colours
-from soaflow.report.verdict_matrix import Cell, matrix_of, plot_verdict_matrix
+from soaflow.report.verdict_matrix import Cell, matrix_of, outcome, plot_verdict_matrix
 from soaflow.report.verdict_table import write_verdict_table
 
 Write = Callable[..., Path]
@@ -51,7 +53,7 @@ def pages_tags(page: str) -> list[tuple[str, dict[str, str | None]]]:
 @pytest.mark.parametrize("rows", [0, 1, 300])
 def test_differences_of_any_number_of_rows(rows: int, write_verdict_of: Write, tmp_path: Path) -> None:
     values = 1 + np.random.default_rng(1).normal(0, 1e-6, rows)
-    verdicts = [write_verdict_of(values, variant=v, shard=s) for v in ("aot", "jit") for s in "01"]
+    verdicts = [write_verdict_of(values, variant=v, dataset=d) for v in ("aot", "jit") for d in "ab"]
     drawn_twice(lambda path: plot_differences(verdicts, path, model="Net"), tmp_path)
 
 
@@ -142,13 +144,20 @@ def test_no_proofs_give_a_picture(tmp_path: Path) -> None:
 
 
 def test_matrix_counts_outputs() -> None:
-    def verdict(model: str, variant: str, *passed: bool) -> dict[str, Any]:
-        return {"model": model, "variant": variant, "outputs": [{"passed": p} for p in passed]}
+    def verdict(model: str, variant: str, *states: str) -> dict[str, Any]:
+        outputs = [{"item": f"{i}"} for i, _ in enumerate(states)]
+        failures = [
+            {"item": f"{i}", "waived": state == "waived"} for i, state in enumerate(states) if state != "pass"
+        ]
+        return {"model": model, "variant": variant, "outputs": outputs, "failures": failures}
 
     matrix = matrix_of(
-        [verdict("B", "jit", True), verdict("A", "jit", True, False), verdict("A", "jit", True)]
+        [verdict("B", "jit", "pass"), verdict("A", "jit", "pass", "fail"), verdict("A", "jit", "waived")]
     )
-    assert matrix == {"A": {"jit": Cell(2, 1)}, "B": {"jit": Cell(1, 0)}}
+    assert matrix == {"A": {"jit": Cell(1, 1, 1)}, "B": {"jit": Cell(1, 0, 0)}}
+    assert [outcome(Cell(*counts)) for counts in ((1, 1, 1), (1, 1, 0), (2, 0, 0))] == [
+        *("FAIL 1/3", "waived 1/2", "pass 2/2")
+    ]
 
 
 def test_page_is_sound_and_loads_nothing(write_verdict_of: Write, tmp_path: Path) -> None:
@@ -166,16 +175,19 @@ def test_page_is_sound_and_loads_nothing(write_verdict_of: Write, tmp_path: Path
     assert not [attributes for _, attributes in tags if {"src", "href"} & set(attributes)]
     assert "1 of 3 outputs failed." in page
     assert "&lt;jit&gt;" in page
-    assert "<td class='number'>1, NaN/Inf 2</td>" in page
+    assert "<td class='number'>0:1, NaN/Inf 0:2</td>" in page
     assert "FAIL 1/1" in page
     rows = [attributes.get("class") for tag, attributes in tags if tag == "tr"]
     # Of the failed output: its values over the tolerance, its NaN, and its line among all outputs.
     assert rows.count("fail") == 3
     assert page.index("What failed") < page.index("class='matrix'")
     assert figures_of(page, "failures") == [
-        ["1 of 3", "1", "1", "7", "6", "1.1e-4"],
-        ["1 NaN/Inf", "2", "–", "–", "–", "none"],
+        ["6", "1e-5"],
+        ["1", "0"],
     ]
+    assert "the largest difference is 6 GeV at shard 0, row 1 (7, reference 1)" in page
+    assert "5.9999 would pass" in page
+    assert "1 NaN and 0 infinities on one side only, the first at shard 0, row 2; nothing would pass" in page
     drawn_twice(lambda path: plot_verdict_matrix(verdicts, path), tmp_path)
 
 
@@ -186,26 +198,27 @@ def figures_of(page: str, table: str) -> list[list[str]]:
     return [re.findall(r"<td class='number'>(.*?)</td>", line) for line in lines]
 
 
-def test_page_shows_the_row_that_is_farthest_over_its_tolerance(
-    write_verdict_of: Write, tmp_path: Path
-) -> None:
-    """The tolerance is 1e-5 + 1e-4 |reference|."""
-
-    def shown(reference: list[float], values: list[float]) -> list[list[str]]:
-        verdict = write_verdict_of(values, reference=reference)
+def test_page_shows_a_waived_failure_with_its_reason(write_verdict_of: Write, tmp_path: Path) -> None:
+    waiver = Waiver("Net", "jit", None, (), "tolerance", "known <since> May", "2027-01-31")
+    for expired, state, lead, told in (
+        (
+            False,
+            "waived",
+            "1 of 1 output failed with a waiver",
+            "waived until 2027-01-31: known &lt;since&gt; May",
+        ),
+        (True, "fail", "1 of 1 output failed.", "waiver expired on 2027-01-31: known &lt;since&gt; May"),
+    ):
+        verdict = write_verdict_of([2.0], waivers=[dataclasses.replace(waiver, expired=expired)])
         write_verdict_table([verdict], tmp_path / "page.html")
-        return figures_of((tmp_path / "page.html").read_text(), "failures")
-
-    # The largest difference is allowed, the largest relative one is not.
-    assert shown([1e6, 1.0], [1e6 + 90, 1.5]) == [["1 of 2", "1", "1", "1.5", "0.5", "1.1e-4"]]
-    # Neither is over; the middle row is, whose sizes alone are known.
-    assert shown([1e6, 1.0, 1e-7], [1e6 + 90, 1.0003, 2e-7 + 5e-6]) == [
-        ["1 of 3", "not kept", "±1", "–", "3e-4", "1.1e-4"]
-    ]
+        page = (tmp_path / "page.html").read_text()
+        assert [a.get("class") for tag, a in pages_tags(page) if tag == "tr"].count(state) == 2
+        assert lead in page
+        assert told in page
 
 
 def test_page_shows_some_failures_at_the_top_and_all_below(write_verdict_of: Write, tmp_path: Path) -> None:
-    verdicts = [write_verdict_of([2.0], shard=str(shard)) for shard in range(13)]
+    verdicts = [write_verdict_of([2.0], dataset=f"d{number}") for number in range(13)]
     write_verdict_table(verdicts, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert (len(figures_of(page, "failures")), len(figures_of(page, "all"))) == (10, 13)
@@ -214,8 +227,7 @@ def test_page_shows_some_failures_at_the_top_and_all_below(write_verdict_of: Wri
 
 def test_page_of_passes_and_of_nothing(write_verdict_of: Write, tmp_path: Path) -> None:
     write_verdict_table([write_verdict_of([1.0])], tmp_path / "page.html")
-    assert "All 1 output are within tolerance." not in (tmp_path / "page.html").read_text()
-    assert "Every output is within tolerance (1 output)." in (tmp_path / "page.html").read_text()
+    assert "Every output passed (1 output)." in (tmp_path / "page.html").read_text()
     assert "What failed" not in (tmp_path / "page.html").read_text()
     write_verdict_table([], tmp_path / "page.html")
     pages_tags((tmp_path / "page.html").read_text())

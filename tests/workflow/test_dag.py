@@ -7,7 +7,7 @@ import pytest
 pytestmark = pytest.mark.workflow
 
 EVERYTHING_FROM_VERDICTS = {
-    "compare",
+    "judge",
     "summarize_verdicts",
     "require_verdicts",
     "write_verdict_table",
@@ -56,15 +56,31 @@ def test_a_tolerance_judges_again_and_runs_nothing(finished, config):
 
 def test_a_tolerance_of_one_output_judges_its_model_only(finished, config):
     config["models"]["Scaled"]["tolerances"] = {"scaled": {"float32": {"absolute": 1e-4, "relative": 0.0}}}
-    compared = {wildcards["model"] for rule, wildcards in finished.planned(config) if rule == "compare"}
-    assert compared == {"Scaled"}
+    jobs = finished.planned(config)
+    assert {wildcards["model"] for rule, wildcards in jobs if rule == "judge"} == {"Scaled"}
+    assert rules(jobs) == EVERYTHING_FROM_VERDICTS
+
+
+def test_a_yardstick_judges_again_and_runs_nothing(finished, config):
+    config["yardstick"] = {"float32": {"factor": 3, "floor": 1.0e-6}}
+    assert rules(finished.planned(config)) == EVERYTHING_FROM_VERDICTS
+
+
+def test_a_waiver_judges_its_variant_again_and_runs_nothing(finished, config):
+    config["waivers"] = [
+        {"model": "SimpleNet", "variant": "jit", "reason": "known", "expires": "2999-12-31"},
+        {"model": "SimpleNet", "variant": "aot", "reason": "known", "expires": "2001-12-31"},
+    ]
+    jobs = finished.planned(config)
+    assert rules(jobs) == EVERYTHING_FROM_VERDICTS
+    assert variants(jobs, "judge") == {"jit", "aot"}
 
 
 def test_a_batch_size_reruns_the_jobs_of_its_variant(finished, config):
     config["variants"]["aot_b7"]["batch_size"] = 8
     jobs = finished.planned(config)
     assert variants(jobs, "infer") == {"aot_b7"}
-    assert rules(jobs) == {"infer", "plot_performance"} | EVERYTHING_FROM_VERDICTS
+    assert rules(jobs) == {"infer", "measure_differences", "plot_performance"} | EVERYTHING_FROM_VERDICTS
 
 
 def test_a_new_variant_builds_nothing_that_is_there(finished, config):
@@ -147,7 +163,7 @@ def test_an_edit_of_a_stage_reruns_that_stage(finished, edit):
     edit("src/soaflow/compare/summary.py", "def as_tsv", "EDITED = 1\n\n\ndef as_tsv")
     jobs = rules(finished.planned())
     assert {"summarize_verdicts", "require_verdicts"} <= jobs
-    assert jobs.isdisjoint({"write_events", "train", "infer", "export_aot", "compare"})
+    assert jobs.isdisjoint({"write_events", "train", "infer", "export_aot", "measure_differences", "judge"})
 
 
 def test_an_edit_of_a_module_below_reruns_all_stages_above(finished, edit):

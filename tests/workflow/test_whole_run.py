@@ -17,7 +17,7 @@ pytestmark = pytest.mark.workflow
 SEED_OF_ONE_IMAGE = 1
 """The toy's first event has exactly one image."""
 
-REPRODUCIBLE = ("events", "weights", "programs", "artifacts", "training", "verdicts")
+REPRODUCIBLE = ("events", "weights", "programs", "artifacts", "training", "differences", "verdicts")
 
 
 def digests(checkout, folders):
@@ -57,7 +57,8 @@ def test_every_file_of_the_contract_is_there(finished):
         "artifacts/SimpleNet.float32.native.balanced.pt2.json",
         "predictions/toy/1/SimpleNet.aot_b7.h5",
         "predictions/toy/1/SimpleNet.aot_b7.proof.json",
-        "verdicts/toy/1/SimpleNet.aot_b7.json",
+        "differences/toy/1/SimpleNet.aot_b7.json",
+        "verdicts/toy/SimpleNet.aot_b7.json",
         "verdicts/passed.txt",
         "report/verdicts.html",
         "report/performance/SimpleNet.svg",
@@ -183,7 +184,7 @@ def test_few_events_pass_every_stage(make_checkout, test_config, tmp_path, event
     checkout = make_checkout(tmp_path / "checkout", config)
     done = checkout.snakemake()
     assert done.returncode == 0, done.stderr
-    verdict = json.loads((checkout.folder / "results/verdicts/toy/0/SimpleNet.aot_b7.json").read_text())
+    verdict = json.loads((checkout.folder / "results/verdicts/toy/SimpleNet.aot_b7.json").read_text())
     assert verdict["rows"] == images
     assert verdict["passed"]
 

@@ -1,6 +1,7 @@
 import os
 import re
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 
 import yaml
@@ -56,6 +57,7 @@ def one_of(names):
 
 
 settings = read_settings()
+TODAY = date.today()
 MODEL_CODE = read_model_code(settings.models)
 
 # TorchScript orders what it scripts by Python's string hashes; jobs inherit the setting.
@@ -102,12 +104,21 @@ def event_files(dataset):
 
 
 def run_files(pattern, model=None):
-    """The pattern filled with every inference job but the reference's, or with those of one model."""
-    return [
+    """The pattern filled with every inference job but the reference's, or with those of one model.
+
+    A pattern without the shard stands for all shards of a dataset, and is filled once.
+    """
+    filled = (
         pattern.format(**asdict(run))
         for run in settings.runs()
         if model in (None, run.model)
-    ]
+    )
+    return list(dict.fromkeys(filled))
+
+
+def verdict_files(model=None):
+    """The verdicts on every variant, or on those of one model."""
+    return run_files("results/verdicts/{dataset}/{model}.{variant}.json", model)
 
 
 def dataset_entry(wildcards):
@@ -237,12 +248,41 @@ def output_tolerances(wildcards):
     return tolerance_entries(wildcards.model, dtype)
 
 
-def yard_verdict(wildcards):
-    """The verdict of eager float32, by whose error the variant is judged; none for that variant itself."""
+def shard_names(wildcards):
+    """Names of the shards that a verdict must be made of."""
+    return [str(shard) for shard in range(settings.datasets[wildcards.dataset].shards)]
+
+
+def measurement_files(dataset, model, variant):
+    return expand(
+        "results/differences/{dataset}/{shard}/{model}.{variant}.json",
+        dataset=dataset,
+        shard=range(settings.datasets[dataset].shards),
+        model=model,
+        variant=variant,
+    )
+
+
+def variant_measurements(wildcards):
+    """The differences of a variant on all shards."""
+    return measurement_files(wildcards.dataset, wildcards.model, wildcards.variant)
+
+
+def yard_measurements(wildcards):
+    """The differences of eager float32, by which the variant is judged; none for that variant itself."""
     yard = settings.yard_of(wildcards.model)
     if yard in (None, wildcards.variant):
         return []
-    return f"results/verdicts/{wildcards.dataset}/{wildcards.shard}/{wildcards.model}.{yard}.json"
+    return measurement_files(wildcards.dataset, wildcards.model, yard)
+
+
+def variant_waivers(wildcards):
+    """The waivers for the variant, each with whether it has expired."""
+    return [
+        asdict(waiver.on(TODAY))
+        for waiver in settings.waivers
+        if waiver.concerns(wildcards.dataset, wildcards.model, wildcards.variant)
+    ]
 
 
 def variant_yardstick(wildcards):
@@ -415,10 +455,7 @@ def target_prediction_item(wildcards):
 
 
 def model_verdicts(wildcards):
-    return run_files(
-        "results/verdicts/{dataset}/{shard}/{model}.{variant}.json",
-        model=wildcards.model,
-    )
+    return verdict_files(wildcards.model)
 
 
 def model_proofs(wildcards):

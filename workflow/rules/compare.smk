@@ -1,16 +1,15 @@
-rule compare:
-    """Compare a variant's outputs with the reference's and judge the differences."""
+rule measure_differences:
+    """Measure how a variant's outputs differ from the reference's on one shard."""
     input:
         predictions="results/predictions/{dataset}/{shard}/{model}.{variant}.h5",
         reference="results/predictions/{dataset}/{shard}/{model}.reference.h5",
         events="results/events/{dataset}/{shard}.h5",
-        yard=yard_verdict,
     output:
-        verdict="results/verdicts/{dataset}/{shard}/{model}.{variant}.json",
+        measurement="results/differences/{dataset}/{shard}/{model}.{variant}.json",
     log:
-        "results/logs/compare/{dataset}/{shard}/{model}.{variant}.log",
+        "results/logs/differences/{dataset}/{shard}/{model}.{variant}.log",
     benchmark:
-        "results/benchmarks/compare/{dataset}/{shard}/{model}.{variant}.tsv"
+        "results/benchmarks/differences/{dataset}/{shard}/{model}.{variant}.tsv"
     wildcard_constraints:
         variant=one_of(settings.variants),
     conda:
@@ -20,21 +19,50 @@ rule compare:
         mem="500MB",
         runtime="30m",
     params:
-        tolerances=output_tolerances,
         first_rows=False,
-        yardstick=variant_yardstick,
         inputs=sliced_items,
-        code=script_code("compare"),
+        code=script_code("measure_differences"),
     message:
-        "Comparison: {wildcards.model} as {wildcards.variant} on {wildcards.dataset}, shard {wildcards.shard}"
+        "Differences: {wildcards.model} as {wildcards.variant} on {wildcards.dataset}, shard {wildcards.shard}"
     script:
-        "../scripts/compare.py"
+        "../scripts/measure_differences.py"
+
+
+rule judge:
+    """Judge what was measured of a variant on all shards of a dataset."""
+    input:
+        measurements=variant_measurements,
+        yard=yard_measurements,
+    output:
+        verdict="results/verdicts/{dataset}/{model}.{variant}.json",
+    log:
+        "results/logs/verdicts/{dataset}/{model}.{variant}.log",
+    benchmark:
+        "results/benchmarks/verdicts/{dataset}/{model}.{variant}.tsv"
+    wildcard_constraints:
+        variant=one_of(settings.variants),
+    conda:
+        "../envs/soaflow.yaml"
+    threads: 1
+    resources:
+        mem="500MB",
+        runtime="10m",
+    params:
+        shards=shard_names,
+        tolerances=output_tolerances,
+        yardstick=variant_yardstick,
+        waivers=variant_waivers,
+        code=script_code("judge"),
+    message:
+        "Verdict: {wildcards.model} as {wildcards.variant} on {wildcards.dataset}"
+    script:
+        "../scripts/judge.py"
 
 
 rule summarize_verdicts:
     """Put all verdicts into one table."""
     input:
-        verdicts=run_files("results/verdicts/{dataset}/{shard}/{model}.{variant}.json"),
+        verdicts=verdict_files(),
     output:
         summary="results/verdicts/summary.tsv",
     log:
@@ -56,7 +84,7 @@ rule summarize_verdicts:
 
 
 rule require_verdicts:
-    """Fail, naming the rows, if any output of any variant is out of tolerance."""
+    """Fail, naming the rows, if any output of any variant failed and no waiver covers it."""
     input:
         verdicts=rules.summarize_verdicts.input.verdicts,
         summary="results/verdicts/summary.tsv",

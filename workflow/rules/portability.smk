@@ -53,10 +53,31 @@ rule infer_unproven:
         "../scripts/infer_unproven.py"
 
 
-use rule compare as compare_emulated with:
+use rule measure_differences as measure_emulated with:
     input:
         predictions="results/portability/{model}.{dtype}.{target}.{profile}.emulated.h5",
         reference=first_reference,
+    output:
+        measurement="results/portability/{model}.{dtype}.{target}.{profile}.reference.differences.json",
+    log:
+        "results/logs/portability/{model}.{dtype}.{target}.{profile}.reference.differences.log",
+    benchmark:
+        "results/benchmarks/portability/{model}.{dtype}.{target}.{profile}.reference.differences.tsv"
+    wildcard_constraints:
+        target=one_of(EMULATED_CPUS),
+    params:
+        first_rows=True,
+        inputs=None,
+        code=script_code("measure_differences"),
+    message:
+        "{wildcards.model} for {wildcards.target}, {wildcards.profile}: differences between the emulated CPU and the reference"
+
+
+use rule judge as judge_emulated with:
+    input:
+        measurements=[
+            "results/portability/{model}.{dtype}.{target}.{profile}.reference.differences.json"
+        ],
     output:
         verdict="results/portability/{model}.{dtype}.{target}.{profile}.reference.json",
     log:
@@ -66,19 +87,40 @@ use rule compare as compare_emulated with:
     wildcard_constraints:
         target=one_of(EMULATED_CPUS),
     params:
+        shards=["0"],
         tolerances=dtype_tolerances,
-        first_rows=True,
         yardstick=None,
-        inputs=None,
-        code=script_code("compare"),
+        waivers=[],
+        code=script_code("judge"),
     message:
-        "{wildcards.model} for {wildcards.target}, {wildcards.profile}: the emulated CPU against the reference"
+        "{wildcards.model} for {wildcards.target}, {wildcards.profile}: verdict on the emulated CPU"
 
 
-use rule compare as compare_bits with:
+use rule measure_differences as measure_bits with:
     input:
         predictions="results/portability/{model}.{dtype}.{target}.{profile}.emulated.h5",
         reference="results/portability/{model}.{dtype}.{target}.{profile}.here.h5",
+    output:
+        measurement="results/portability/{model}.{dtype}.{target}.{profile}.bits.differences.json",
+    log:
+        "results/logs/portability/{model}.{dtype}.{target}.{profile}.bits.differences.log",
+    benchmark:
+        "results/benchmarks/portability/{model}.{dtype}.{target}.{profile}.bits.differences.tsv"
+    wildcard_constraints:
+        target=one_of(EMULATED_CPUS),
+    params:
+        first_rows=False,
+        inputs=None,
+        code=script_code("measure_differences"),
+    message:
+        "{wildcards.model} for {wildcards.target}, {wildcards.profile}: differences between the emulated CPU and this one"
+
+
+use rule judge as judge_bits with:
+    input:
+        measurements=[
+            "results/portability/{model}.{dtype}.{target}.{profile}.bits.differences.json"
+        ],
     output:
         verdict="results/portability/{model}.{dtype}.{target}.{profile}.bits.json",
     log:
@@ -88,13 +130,13 @@ use rule compare as compare_bits with:
     wildcard_constraints:
         target=one_of(EMULATED_CPUS),
     params:
+        shards=["0"],
         tolerances=no_tolerances,
-        first_rows=False,
         yardstick=None,
-        inputs=None,
-        code=script_code("compare"),
+        waivers=[],
+        code=script_code("judge"),
     message:
-        "{wildcards.model} for {wildcards.target}, {wildcards.profile}: the bits of the emulated CPU against this one's"
+        "{wildcards.model} for {wildcards.target}, {wildcards.profile}: whether the emulated CPU gives this one's bits"
 
 
 use rule summarize_verdicts as summarize_portability with:

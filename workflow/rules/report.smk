@@ -123,7 +123,7 @@ rule plot_performance:
 rule write_verdict_table:
     """All verdicts with their figures, as a page."""
     input:
-        verdicts=run_files("results/verdicts/{dataset}/{shard}/{model}.{variant}.json"),
+        verdicts=verdict_files(),
     output:
         table=report(
             "results/report/verdicts.html",

@@ -1,4 +1,4 @@
-"""Fails, naming the rows, if an output of a variant is out of tolerance."""
+"""Fails, naming the rows, if an output of a variant failed and no waiver covers it."""
 
 from typing import TYPE_CHECKING
 
@@ -10,14 +10,22 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 with job_log(snakemake.log[0]) as screen:
-    from soaflow.compare.summary import failures, require_outputs
+    from soaflow.compare.summary import (
+        closing_sentence,
+        failures,
+        idle_waivers,
+        outcomes_of,
+        require_outputs,
+        waived,
+    )
     from soaflow.compare.verdict import read_verdict
     from soaflow.files import write_text
 
     verdicts = [read_verdict(path) for path in snakemake.input.verdicts]
-    outputs = require_outputs(verdicts)
-    if failed := failures(verdicts):
-        print(*failed, sep="\n")
-        print(*failed, sep="\n", file=screen)
+    require_outputs(verdicts)
+    for sentence in (*failures(verdicts), *waived(verdicts), *idle_waivers(verdicts)):
+        print(sentence)
+        print(sentence, file=screen)
+    if failures(verdicts):
         raise SystemExit(1)
-    write_text(snakemake.output.passed, f"{outputs} of {outputs} outputs passed.\n")
+    write_text(snakemake.output.passed, f"{closing_sentence(outcomes_of(verdicts))}\n")

@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 with job_log(snakemake.log[0]):
-    from soaflow.compare.summary import as_text, as_tsv, summarise
+    from soaflow.compare.summary import as_text, as_tsv, idle_waivers, summarise, waived
     from soaflow.compare.verdict import read_verdict
     from soaflow.files import write_text
 
-    lines = summarise(map(read_verdict, snakemake.input.verdicts))
-    print(as_text(lines), end="")
+    verdicts = [read_verdict(path) for path in snakemake.input.verdicts]
+    lines = summarise(verdicts)
+    print(as_text(lines), *waived(verdicts), *idle_waivers(verdicts), sep="\n")
     write_text(snakemake.output.summary, as_tsv(lines))

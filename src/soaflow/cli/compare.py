@@ -2,12 +2,13 @@
 
 import argparse
 
-from soaflow.compare.summary import as_text, failures, summarise
+from soaflow.cli.verdicts import told
+from soaflow.compare.judging import judge
+from soaflow.compare.measurement import Measurement
+from soaflow.compare.measuring import measure_files
 from soaflow.compare.tolerances import Tolerance
-from soaflow.compare.verdict import compare_files, write_verdict
+from soaflow.compare.verdict import write_verdict
 from soaflow.files import check_not_inputs
-from soaflow.soa.signature import PREDICTION_COLLECTION
-from soaflow.soa.storage import PREDICTIONS, read_header
 
 EXACT = Tolerance(absolute=0.0, relative=0.0)
 
@@ -22,17 +23,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare two predictions files, print the table and the failures, and write the verdict if asked."""
     if arguments.json:
         check_not_inputs((arguments.json,), (arguments.reference, arguments.candidate))
-    verdict = compare_files(arguments.reference, arguments.candidate, _tolerances(arguments))
+    measured = measure_files(arguments.reference, arguments.candidate)
+    verdict = judge(measured, _tolerances(arguments, measured))
     if arguments.json:
         write_verdict(arguments.json, verdict)
-    print(as_text(summarise([verdict])), end="")
-    for sentence in failures([verdict]):
-        print(f"failed: {sentence}")
-    return 0 if verdict.passed else 1
+    return told(verdict)
 
 
-def _tolerances(arguments: argparse.Namespace) -> Tolerance | dict[str, Tolerance]:
+def _tolerances(arguments: argparse.Namespace, measured: Measurement) -> Tolerance | dict[str, Tolerance]:
     if arguments.absolute is not None or arguments.relative is not None:
         return Tolerance(arguments.absolute or 0.0, arguments.relative or 0.0)
-    layout = read_header(arguments.candidate, PREDICTIONS).collection(PREDICTION_COLLECTION).placement.layout
-    return {item.name: BY_DTYPE.get(item.dtype, EXACT) for item in layout.items}
+    return {output.item: BY_DTYPE.get(output.dtype, EXACT) for output in measured.outputs}

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from soaflow.cli.text import listed, placement_mapping, placement_table, print_json, table
-from soaflow.compare.summary import as_text, failures, summarise
+from soaflow.cli.verdicts import verdict_text
+from soaflow.compare.measurement import read_measurement
 from soaflow.compare.verdict import read_verdict
 from soaflow.errors import StorageError
 from soaflow.files import read_json
@@ -146,13 +147,15 @@ def _json(path: Path) -> _Told:
     if "proof_version" in keys:
         proof = read_proof(path)
         return {"holds": "proof", **entry}, f"{path}: proof of an inference job\n{listed(proof.to_mapping())}"
-    if "histogram_edges" in keys:
-        verdict = read_verdict(path)
-        sentences = "".join(f"failed: {sentence}\n" for sentence in failures([verdict]))
-        text = f"{path}: verdict\n\n{as_text(summarise([verdict]))}{sentences}"
-        return {"holds": "verdict", **entry}, text
+    if "verdict_version" in keys:
+        return {"holds": "verdict", **entry}, f"{path}: verdict\n\n{verdict_text(read_verdict(path))}"
+    if "measurement_version" in keys:
+        measured = read_measurement(path)
+        return {"holds": "measurement", **entry}, f"{path}: measurement of {measured.described}\n"
     if "schema_version" in keys:
         passport = Passport.from_mapping(entry, path)
         check_against_schema(passport, path)
         return _passport(f"{path}: passport", passport)
-    raise StorageError(f"{path} is JSON but neither a proof, a verdict nor a passport: name one of these")
+    raise StorageError(
+        f"{path} is JSON but neither a proof, a measurement, a verdict nor a passport: name one of these"
+    )

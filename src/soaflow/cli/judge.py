@@ -2,9 +2,11 @@
 
 import argparse
 
-from soaflow.compare.summary import as_text, failures, require_outputs, summarise
+from soaflow.cli.verdicts import told
+from soaflow.compare.judging import judge_again
+from soaflow.compare.summary import require_outputs
 from soaflow.compare.tolerances import Tolerance
-from soaflow.compare.verdict import judge_again, read_verdict
+from soaflow.compare.verdict import read_verdict
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -13,7 +15,4 @@ def run(arguments: argparse.Namespace) -> int:
     require_outputs([verdict])
     if arguments.absolute is not None or arguments.relative is not None:
         verdict = judge_again(verdict, Tolerance(arguments.absolute or 0.0, arguments.relative or 0.0))
-    print(as_text(summarise([verdict])), end="")
-    for sentence in failures([verdict]):
-        print(f"failed: {sentence}")
-    return 0 if verdict.passed else 1
+    return told(verdict)

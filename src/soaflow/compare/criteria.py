@@ -8,6 +8,11 @@ The invariant: a criterion decides by its own figures alone, so whoever reads it
 """
 
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
+from typing import ClassVar
+
+_DIGITS = 6
+"""Of the numbers in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,8 @@ class Criterion:
         Where, or how it was measured, in a few words; may be empty.
     """
 
+    derived: ClassVar[tuple[str, ...]] = ("passed", "remedy", "sentence")
+
     name: str
     measured: float | None
     allowed: float | None
@@ -43,12 +50,28 @@ class Criterion:
         return self.allowed is None or (self.measured is not None and self.measured <= self.allowed)
 
     @property
+    def remedy(self) -> str:
+        """What would pass."""
+        return "nothing would pass" if self.needed is None else f"{at_least(self.needed)} would pass"
+
+    @property
     def sentence(self) -> str:
         """What was found, where what is allowed, and what would pass."""
         unit = f" {self.unit}" if self.unit else ""
-        found = "not measured" if self.measured is None else f"{self.measured:.6g}{unit}"
+        found = "not measured" if self.measured is None else f"{self.measured:.{_DIGITS}g}{unit}"
         detail = f" ({self.detail})" if self.detail else ""
         if self.allowed is None:
             return f"{self.name}: {found}{detail}"
-        remedy = "nothing would pass" if self.needed is None else f"{self.needed:.6g} would pass"
-        return f"{self.name}: {found} where {self.allowed:g} is allowed{detail}; {remedy}"
+        return f"{self.name}: {found} where {self.allowed:g} is allowed{detail}; {self.remedy}"
+
+
+def at_least(value: float) -> str:
+    """Return a number with few digits that is not below a value, so what it says would pass does pass.
+
+    >>> at_least(0.12345611), at_least(2.5e-5), at_least(1 / 3)
+    ('0.123457', '2.5e-05', '0.333334')
+    """
+    nearest = f"{value:.{_DIGITS}g}"
+    if float(nearest) >= value:
+        return nearest
+    return f"{float(Context(prec=_DIGITS, rounding=ROUND_CEILING).create_decimal(value)):.{_DIGITS}g}"

@@ -1,11 +1,11 @@
 """Statistics of the differences between an output and its reference, a chunk of rows at a time.
 
-The invariant: memory does not grow with the number of rows, and what is kept judges the output again
-at any other tolerance without its values (see `soaflow.compare.envelope`).
+The invariant: memory does not grow with the number of rows, and what is kept judges the output
+at any tolerance without its values (see `soaflow.compare.envelope`).
 
->>> found = differences(np.array([1.0, 2.0]), np.array([1.0, 2.5]), Tolerance(0.1, 0.1))
->>> found.over_tolerance, found.largest_absolute.row, found.largest_absolute.difference
-(1, 1, 0.5)
+>>> found = differences(np.array([1.0, 2.0]), np.array([1.0, 2.5]))
+>>> found.largest_absolute.row, found.largest_absolute.difference, found.over_at_most(0.1, 0.1)
+(1, 0.5, 1)
 """
 
 from typing import Any
@@ -18,7 +18,6 @@ from soaflow.compare.exact import ExactSum
 from soaflow.compare.figures import Differences
 from soaflow.compare.histogram import Histogram
 from soaflow.compare.places import ROWS_KEPT, Largest, Place, WorstRow, worst_of
-from soaflow.compare.tolerances import Tolerance
 from soaflow.compare.ulp import UlpHistogram, distances, rounded, same_bits
 
 VALUES_PER_CHUNK = 1 << 18
@@ -32,7 +31,6 @@ _LARGEST_SQUARABLE = 2.0**511
 def differences(
     reference: npt.NDArray[Any],
     values: npt.NDArray[Any],
-    tolerance: Tolerance,
     *,
     shard: str = "",
     values_per_chunk: int = VALUES_PER_CHUNK,
@@ -44,8 +42,6 @@ def differences(
     reference, values
         Of one shape, rows first; a scalar counts as one row. Boolean and integer arrays are of one
         dtype; floating ones may differ in width, and are compared in float64.
-    tolerance
-        To count the values over it.
     shard
         That the rows are of, to name places.
     values_per_chunk
@@ -63,7 +59,7 @@ def differences(
         )
     reference, values = np.atleast_1d(reference), np.atleast_1d(values)
     rows, shape = len(reference), reference.shape[1:]
-    running = _Running(tolerance, shape, shard)
+    running = _Running(shape, shard)
     step = max(1, values_per_chunk // max(1, int(np.prod(shape))))
     for begin in range(0, rows, step):
         running.add(reference[begin : begin + step], values[begin : begin + step], begin)
@@ -73,10 +69,10 @@ def differences(
 class _Running:
     """The statistics of the chunks seen so far."""
 
-    def __init__(self, tolerance: Tolerance, shape: tuple[int, ...], shard: str) -> None:
-        self.tolerance, self.shape, self.shard = tolerance, shape, shard
+    def __init__(self, shape: tuple[int, ...], shard: str) -> None:
+        self.shape, self.shard = shape, shard
         self.elements = int(np.prod(shape))
-        self.matched = self.nan = self.infinity = self.at_zero = self.over = 0
+        self.matched = self.nan = self.infinity = self.at_zero = 0
         self.identical_rows = self.too_large = 0
         self.first_mismatch: Place | None = None
         self.absolute, self.relative, self.ulp = Histogram.empty(), Histogram.empty(), UlpHistogram.empty()
@@ -100,10 +96,6 @@ class _Running:
             identical = identical[finite]
         self._add_distances(expected, found, identical)
         difference, magnitude = _absolute_difference(expected, found), _magnitude(expected)
-        with np.errstate(over="ignore"):
-            self.over += int(
-                np.count_nonzero(difference > self.tolerance.absolute + self.tolerance.relative * magnitude)
-            )
         self.absolute = self.absolute.adding(difference)
         self.sums["absolute"] = self.sums["absolute"].adding(difference)
         self._keep_extremes("absolute", difference, (places, expected, found))
@@ -234,7 +226,6 @@ class _Running:
             mismatched_infinity=self.infinity,
             first_mismatch=self.first_mismatch,
             differing_at_zero=self.at_zero,
-            over_tolerance=self.over,
             rows_bit_identical=self.identical_rows,
             smallest_absolute=self.smallest["absolute"],
             largest_absolute=self.largest["absolute"],

@@ -11,8 +11,9 @@ over all values it was made from.
 >>> envelope = extended((), np.array([1.0, 2.0, 3.0]), np.array([0.5, 0.1, 0.9]))
 >>> envelope
 ((1.0, 0.5), (3.0, 0.9))
->>> minimum_absolute(envelope, relative=0.2), minimum_relative(envelope, absolute=0.0)
-(0.3, 0.5)
+>>> needed = minimum_absolute(envelope, relative=0.2)
+>>> round(needed, 9), holds(envelope, needed, 0.2), holds(envelope, np.nextafter(needed, 0), 0.2)
+(0.3, True, False)
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+
+from soaflow.compare.thresholds import smallest_passing
 
 Point = tuple[float, float]
 """Magnitude of the reference and absolute difference of one value."""
@@ -57,24 +60,16 @@ def joined(first: Envelope, other: Envelope) -> Envelope:
 
 
 def minimum_absolute(envelope: Envelope, relative: float) -> float:
-    """Return the smallest absolute tolerance at which all values pass beside a relative one."""
-    return max((0.0, *(difference - relative * magnitude for magnitude, difference in envelope)))
+    """Return the smallest float64 that, as absolute tolerance beside a relative one, lets all values pass."""
+    return smallest_passing(lambda absolute: holds(envelope, absolute, relative)) or 0.0
 
 
 def minimum_relative(envelope: Envelope, absolute: float) -> float | None:
-    """Return the smallest relative tolerance at which all values pass beside an absolute one.
+    """Return the smallest float64 that, as relative tolerance beside an absolute one, lets all values pass.
 
     None when there is none: a difference above `absolute` where the reference is zero.
     """
-    needed = 0.0
-    for magnitude, difference in envelope:
-        excess = difference - absolute
-        if excess <= 0:
-            continue
-        if magnitude == 0 or excess / magnitude == np.inf:
-            return None
-        needed = max(needed, excess / magnitude)
-    return needed
+    return smallest_passing(lambda relative: holds(envelope, absolute, relative))
 
 
 def holds(envelope: Envelope, absolute: float, relative: float) -> bool:

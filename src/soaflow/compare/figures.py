@@ -7,16 +7,16 @@ bit for bit, in whatever order and grouping they are merged.
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Self
+from typing import ClassVar, Self
 
-from soaflow.compare.envelope import Envelope, is_envelope, joined
+from soaflow.compare.envelope import Envelope, holds, is_envelope, joined
 from soaflow.compare.exact import ExactSum
 from soaflow.compare.histogram import Histogram
 from soaflow.compare.places import Largest, Place, WorstRow, earlier, larger, worst_of
 from soaflow.compare.ulp import UlpHistogram
 
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
-"""Shares of the values, of which a verdict's file gives the quantiles."""
+"""Shares of the values, of which files give the quantiles."""
 
 _SMALLEST_SQUARES = 2.0**-900
 """Of a sum of squares: below, the products have lost digits."""
@@ -48,9 +48,6 @@ class Differences:
         Place of the first of these mismatches; None if there is none.
     differing_at_zero
         Values that differ where the reference is zero, so that they have no relative difference.
-    over_tolerance
-        Values with a finite difference over the tolerance; None if it is not known, because the
-        output was judged again at another tolerance.
     rows_bit_identical
         Rows where every value has the bits of the reference rounded to the output's dtype; a NaN
         has those of any NaN, zeros of different sign differ.
@@ -80,6 +77,11 @@ class Differences:
         If the counts contradict one another.
     """
 
+    derived: ClassVar[tuple[str, ...]] = (
+        *("mean_absolute", "mean_relative", "cosine"),
+        *("quantiles_absolute", "quantiles_relative"),
+    )
+
     rows: int
     values: int
     matched_not_finite: int
@@ -87,7 +89,6 @@ class Differences:
     mismatched_infinity: int
     first_mismatch: Place | None
     differing_at_zero: int
-    over_tolerance: int | None
     rows_bit_identical: int
     smallest_absolute: float | None
     largest_absolute: Largest | None
@@ -122,12 +123,9 @@ class Differences:
                 max((point[1] for point in self.envelope), default=0.0) == largest
             ),
             "worst is not in order": worst_of(self.worst) == self.worst,
-            "over_tolerance is not a count of differing values": (
-                0 <= (self.over_tolerance or 0) <= finite - self.absolute.zeros
-            ),
         }
-        for contradiction, holds in consistent.items():
-            if not holds:
+        for contradiction, fine in consistent.items():
+            if not fine:
                 raise ValueError(contradiction)
 
     @property
@@ -171,13 +169,35 @@ class Differences:
         """Return numbers between which a quantile of the relative differences surely lies."""
         return _clipped(self.relative.quantile(share), self.smallest_relative, self.largest_relative)
 
+    @property
+    def quantiles_absolute(self) -> dict[str, tuple[float, float] | None]:
+        """Bounds of the quantiles of the absolute differences, by share."""
+        return {str(share): self.quantile_absolute(share) for share in QUANTILES}
+
+    @property
+    def quantiles_relative(self) -> dict[str, tuple[float, float] | None]:
+        """Bounds of the quantiles of the relative differences, by share."""
+        return {str(share): self.quantile_relative(share) for share in QUANTILES}
+
+    def over_at_most(self, absolute: float, relative: float) -> int:
+        """Return a number that the count of values over a tolerance surely does not exceed.
+
+        A value passes if its absolute difference is at most `absolute`, and if its relative one is at
+        most `relative`: so all but those of higher bins of either histogram pass. It is 0 exactly if no
+        value is over.
+        """
+        if holds(self.envelope, absolute, relative):
+            return 0
+        beside_relative = self.relative.reaching_over(relative) + self.differing_at_zero
+        return min(self.absolute.reaching_over(absolute), beside_relative)
+
     def merged(self, other: Self) -> Self:
         """Return the figures of both, exactly as if their rows had been compared together.
 
         Parameters
         ----------
         other
-            Of the same output, judged at the same tolerance, and of another shard.
+            Of the same output, and of another shard.
         """
         counts = {
             name: getattr(self, name) + getattr(other, name)
@@ -187,10 +207,8 @@ class Differences:
                 *("absolute", "relative", "ulp", *_SUMS),
             )
         }
-        over = (self.over_tolerance, other.over_tolerance)
         return type(self)(
             **counts,
-            over_tolerance=None if over[0] is None or over[1] is None else over[0] + over[1],
             first_mismatch=earlier(self.first_mismatch, other.first_mismatch),
             smallest_absolute=_smaller(self.smallest_absolute, other.smallest_absolute),
             largest_absolute=larger(self.largest_absolute, other.largest_absolute),

@@ -12,6 +12,7 @@ over one another; every value is counted once, as zero, below, in a bin, or abov
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Self
@@ -125,11 +126,18 @@ class Histogram:
             return None
         # The decimal number that was meant: 0.95 of 20 values are 19.
         rank = max(1, math.ceil(Fraction(str(share)) * self.total))
-        edges = [0.0, *_EDGE_VALUES.tolist(), math.inf]
-        bins = [(0.0, 0.0), *itertools.pairwise(edges)]
         counted = 0
-        for bounds, count in zip(bins, (self.zeros, self.below, *self.counts, self.above), strict=True):
+        for bounds, count in self._bins():
             counted += count
             if counted >= rank:
                 return bounds
         raise ValueError(f"the share is {share}: give a number from 0 to 1")
+
+    def reaching_over(self, limit: float) -> int:
+        """Return how many differences lie in bins that reach over a limit: no more can be over it."""
+        return sum(count for (_, end), count in self._bins() if end > limit)
+
+    def _bins(self) -> Iterator[tuple[tuple[float, float], int]]:
+        """Yield the ends of every bin and its count; that of the differences of zero is first."""
+        ends = [(0.0, 0.0), *itertools.pairwise([0.0, *_EDGE_VALUES.tolist(), math.inf])]
+        yield from zip(ends, (self.zeros, self.below, *self.counts, self.above), strict=True)

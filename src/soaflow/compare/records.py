@@ -38,7 +38,11 @@ import math
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
+
+from soaflow.errors import StorageError
+from soaflow.files import read_json
 
 
 def to_json(record: Any) -> Any:
@@ -83,6 +87,41 @@ def from_json(cls: type[_Record], value: Any, where: str) -> _Record:
     """
     made: _Record = _decode(cls, value, where)
     return made
+
+
+def read_record(cls: type[_Record], path: Path | str, *, kind: str, version: int, remedy: str) -> _Record:
+    """Read a dataclass from its JSON file.
+
+    Parameters
+    ----------
+    cls
+        As in `from_json`.
+    path
+        The file.
+    kind
+        What it holds in a word; the key that gives the version is `{kind}_version`.
+    version
+        That is read.
+    remedy
+        What mends a wrong file, for messages.
+
+    Raises
+    ------
+    StorageError
+        If the file is missing, of another kind or version, has a missing, unknown or wrong key, or
+        contradicts itself.
+    """
+    read = read_json(path)
+    found = read.get(f"{kind}_version") if isinstance(read, dict) else None
+    if found != version:
+        raise StorageError(
+            f"{path} is not a {kind} that this soaflow reads, as its {kind}_version is {found!r} and not "
+            f"{version}: {remedy}"
+        )
+    try:
+        return from_json(cls, read, kind)
+    except (TypeError, ValueError) as error:
+        raise StorageError(f"{path} is not a {kind}: {error}; {remedy}") from error
 
 
 def _decode(kind: Any, value: Any, where: str) -> Any:

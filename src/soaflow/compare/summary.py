@@ -1,18 +1,20 @@
-"""All verdicts of a run in one table, and the failing rows named.
+"""All verdicts of a run in one table, and what failed, is waived or needs a look in sentences.
 
-The invariant: one line for each output of each verdict, in the order of dataset, shard, model,
-variant and the model's outputs, whatever the order in which the verdicts were read.
+The invariant: one line for each output of each verdict, in the order of dataset, model, variant and the
+model's outputs, whatever the order in which the verdicts were read.
 """
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from soaflow.compare.places import Largest, place_order
-from soaflow.compare.verdict import OutputVerdict, Verdict
+from soaflow.compare.places import Place
+from soaflow.compare.verdict import Failure, OutputVerdict, Verdict
 from soaflow.errors import StorageError
+
+PASS, WAIVED, FAIL = "pass", "waived", "fail"
+"""Outcomes of an output; `WAIVED` is a failure that the configuration accepts for some time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +23,18 @@ class SummaryLine:
 
     Parameters
     ----------
-    dataset, shard, model, variant, output
+    dataset, model, variant, output
         What was judged; `output` is an item of the prediction collection.
-    rows
-        Of the predictions.
-    passed
-        The outcome.
-    over_tolerance
-        Number of values with a finite difference over the tolerance; None if it is not known.
+    shards, rows
+        Numbers of both.
+    verdict
+        `pass`, `waived` or `fail`.
+    failed
+        Names of the questions that failed, with commas between.
+    waiver
+        Until when the failures are waived, or since when no longer, and why.
+    over_tolerance_at_most
+        A number that the count of values over the tolerance surely does not exceed; 0 exactly if none is.
     mismatches
         Number of values where only one of the two is a NaN or that infinity.
     max_absolute, mean_absolute
@@ -41,7 +47,7 @@ class SummaryLine:
         The largest distance in units in the last place of the output's dtype.
     yard_ratio
         The largest absolute difference over that of eager float32; None if that is not known or 0.
-    row
+    shard, row
         Of the largest absolute difference, or of the first mismatch; None if nothing differs.
     tolerance_absolute, tolerance_relative
         That it was judged with.
@@ -52,13 +58,15 @@ class SummaryLine:
     """
 
     dataset: str
-    shard: str
     model: str
     variant: str
     output: str
+    shards: int
     rows: int
-    passed: bool
-    over_tolerance: int | None
+    verdict: str
+    failed: str
+    waiver: str
+    over_tolerance_at_most: int
     mismatches: int
     max_absolute: float
     mean_absolute: float
@@ -67,6 +75,7 @@ class SummaryLine:
     rows_bit_identical: int
     max_ulp: int
     yard_ratio: float | None
+    shard: str | None
     row: int | None
     tolerance_absolute: float
     tolerance_relative: float
@@ -80,7 +89,7 @@ def summarise(verdicts: Iterable[Verdict]) -> tuple[SummaryLine, ...]:
     Raises
     ------
     StorageError
-        If two verdicts are of the same dataset, shard, model and variant.
+        If two verdicts are of the same dataset, model and variant.
     """
     ordered = sorted(verdicts, key=_key)
     keys = [_key(verdict) for verdict in ordered]
@@ -107,18 +116,30 @@ def as_text(lines: Sequence[SummaryLine]) -> str:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     drawn = [
         "  ".join(
-            cell.ljust(width) if column < 5 or column == 6 else cell.rjust(width)
+            cell.ljust(width) if column < 4 or column == 5 else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ).rstrip()
         for cells in table
     ]
     drawn.insert(1, "  ".join("-" * width for width in widths))
-    failed = sum(not line.passed for line in lines)
-    return "\n".join([*drawn, "", f"{len(lines) - failed} of {len(lines)} outputs passed."]) + "\n"
+    return "\n".join([*drawn, "", closing_sentence([line.verdict for line in lines])]) + "\n"
 
 
-def require_outputs(verdicts: Sequence[Verdict]) -> int:
-    """Return the number of outputs that verdicts judge: no output at all must not count as a pass.
+def closing_sentence(outcomes: Sequence[str]) -> str:
+    """Say how many outputs passed, and how many failures are waived.
+
+    >>> closing_sentence([PASS, WAIVED, FAIL])
+    '1 of 3 outputs passed, 1 failed with a waiver.'
+    """
+    waived = outcomes.count(WAIVED)
+    return (
+        f"{outcomes.count(PASS)} of {len(outcomes)} outputs passed"
+        f"{f', {waived} failed with a waiver' if waived else ''}."
+    )
+
+
+def require_outputs(verdicts: Sequence[Verdict]) -> None:
+    """Check that there is something judged: no output at all must not count as a pass.
 
     Raises
     ------
@@ -132,59 +153,89 @@ def require_outputs(verdicts: Sequence[Verdict]) -> int:
     for verdict in verdicts:
         if not verdict.outputs:
             raise StorageError(
-                f"the verdict of {_name(verdict)} judges no output: compare the predictions again"
+                f"the verdict of {_name(verdict)} judges no output: measure the differences again"
             )
-    return sum(len(verdict.outputs) for verdict in verdicts)
 
 
 def failures(verdicts: Iterable[Verdict]) -> tuple[str, ...]:
-    """Return a sentence for each output that failed: which, how many values, where and by how much."""
+    """Return a sentence for each output that fails the run: which, by how much, and what would pass."""
+    return _sentences(verdicts, waived=False)
+
+
+def waived(verdicts: Iterable[Verdict]) -> tuple[str, ...]:
+    """Return a sentence for each output with a waived failure, with reason and expiry."""
+    return _sentences(verdicts, waived=True)
+
+
+def idle_waivers(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    """Return a sentence for each waiver that waives nothing in any of the verdicts it is for."""
+    given = [waiver for verdict in verdicts for waiver in verdict.waivers]
+    used = [
+        waiver
+        for verdict in verdicts
+        for failure in verdict.failures
+        for waiver in verdict.waivers
+        if waiver.covers(failure.item, failure.criterion)
+    ]
     return tuple(
-        _failure(verdict, output)
-        for verdict in sorted(verdicts, key=_key)
-        for output in verdict.outputs
-        if not output.passed
+        f"the waiver of {waiver.described} waives nothing ({waiver.standing}): remove it"
+        for waiver in dict.fromkeys(given)
+        if waiver not in used
     )
 
 
+def outcomes_of(verdicts: Iterable[Verdict]) -> list[str]:
+    """Return the outcome of each output of each verdict."""
+    return [outcome_of(verdict, output.item) for verdict in verdicts for output in verdict.outputs]
+
+
+def outcome_of(verdict: Verdict, item: str) -> str:
+    """Return whether an output passed, failed, or failed with a waiver for each of its failures."""
+    waived = [failure.waived for failure in verdict.failures if failure.item == item]
+    return PASS if not waived else WAIVED if all(waived) else FAIL
+
+
 _TEXT_HEADER = (
-    *("dataset", "shard", "model", "variant", "output", "rows", "verdict", "over", "NaN/Inf"),
+    *("dataset", "model", "variant", "output", "rows", "verdict", "over, at most", "NaN/Inf"),
     *("largest difference", "mean", "relative", "would pass at", "bit-identical rows", "ULP", "of eager"),
 )
 
 
-def _key(verdict: Verdict) -> tuple[Any, ...]:
-    return verdict.dataset, place_order(verdict.shard, 0), verdict.model, verdict.variant
+def _key(verdict: Verdict) -> tuple[str, ...]:
+    return verdict.dataset, verdict.model, verdict.variant
 
 
 def _name(verdict: Verdict) -> str:
-    return (
-        f"dataset {verdict.dataset}, shard {verdict.shard}, model {verdict.model}, variant {verdict.variant}"
-    )
+    return f"dataset {verdict.dataset}, model {verdict.model}, variant {verdict.variant}"
 
 
 def _line(verdict: Verdict, output: OutputVerdict) -> SummaryLine:
     found = output.differences
     absolute, relative = found.largest_absolute, found.largest_relative
-    row_of_mismatch = None if found.first_mismatch is None else found.first_mismatch.row
+    place = found.first_mismatch if absolute is None else Place(absolute.shard, absolute.row)
+    failed = [failure for failure in verdict.failures if failure.item == output.item]
+    waivers = dict.fromkeys(failure.waiver for failure in failed if failure.waiver is not None)
     return SummaryLine(
         dataset=verdict.dataset,
-        shard=verdict.shard,
         model=verdict.model,
         variant=verdict.variant,
         output=output.item,
+        shards=len(verdict.shards),
         rows=verdict.rows,
-        passed=output.passed,
-        over_tolerance=found.over_tolerance,
+        verdict=outcome_of(verdict, output.item),
+        failed=", ".join(failure.criterion for failure in failed),
+        waiver="; ".join(waiver.standing for waiver in waivers),
+        over_tolerance_at_most=output.over_tolerance_at_most,
         mismatches=found.mismatches,
-        max_absolute=0.0 if absolute is None else absolute.difference,
+        max_absolute=found.max_absolute,
         mean_absolute=found.mean_absolute,
         max_relative=0.0 if relative is None else relative.difference,
         mean_relative=found.mean_relative,
         rows_bit_identical=found.rows_bit_identical,
         max_ulp=found.ulp.largest,
         yard_ratio=output.yard_ratio,
-        row=absolute.row if absolute is not None else row_of_mismatch,
+        shard=None if place is None else place.shard,
+        row=None if place is None else place.row,
         tolerance_absolute=output.tolerance.absolute,
         tolerance_relative=output.tolerance.relative,
         minimum_absolute=output.minimum_absolute,
@@ -192,25 +243,20 @@ def _line(verdict: Verdict, output: OutputVerdict) -> SummaryLine:
     )
 
 
-def _cell(value: str | float | bool | None) -> str:
-    if value is None:
-        return "NA"
-    if isinstance(value, bool):
-        return "pass" if value else "fail"
-    return str(value)
+def _cell(value: str | float | None) -> str:
+    return "NA" if value is None else str(value)
 
 
 def _text_cells(line: SummaryLine) -> tuple[str, ...]:
     unit = f" {line.unit}" if line.unit else ""
     return (
         line.dataset,
-        line.shard,
         line.model,
         line.variant,
         line.output,
         str(line.rows),
-        "pass" if line.passed else "FAIL",
-        "?" if line.over_tolerance is None else str(line.over_tolerance),
+        line.verdict.upper() if line.verdict == FAIL else line.verdict,
+        str(line.over_tolerance_at_most),
         str(line.mismatches),
         f"{_scientific(line.max_absolute, 2)}{unit}",
         _scientific(line.mean_absolute, 1),
@@ -226,32 +272,14 @@ def _scientific(value: float, decimals: int) -> str:
     return f"{value:.{decimals}e}" if value else "0"
 
 
-def _failure(verdict: Verdict, output: OutputVerdict) -> str:
-    found, reasons = output.differences, []
-    if not output.within_tolerance:
-        count = "some" if found.over_tolerance is None else found.over_tolerance
-        place = _place(found.largest_absolute, output.unit)
-        needed = output.minimum_absolute
-        remedy = "" if needed is None else f", an absolute tolerance of {needed:.3g} would pass"
-        reasons.append(f"{count} of {found.values} values are over the tolerance{place}{remedy}")
-    if output.yard_failure is not None:
-        factor = output.minimum_factor
-        remedy = "no factor would pass" if factor is None else f"a factor of {factor:.3g} would pass"
-        reasons.append(f"{output.yard_failure}, {remedy}")
-    if found.first_mismatch is not None:
-        reasons.append(
-            f"{found.mismatched_nan} NaN and {found.mismatched_infinity} infinities are mismatched, "
-            f"the first at row {found.first_mismatch.row}"
-        )
-    return f"{_name(verdict)}, output {output.item}: {'; '.join(reasons)}"
-
-
-def _place(largest: Largest | None, unit: str) -> str:
-    if largest is None:
-        return ""
-    unit = f" {unit}" if unit else ""
-    element = f", element {list(largest.element)}" if largest.element else ""
-    return (
-        f", the largest by {largest.difference:.6g}{unit} at row {largest.row}{element} "
-        f"({largest.value:.9g}, reference {largest.reference:.9g})"
+def _sentences(verdicts: Iterable[Verdict], *, waived: bool) -> tuple[str, ...]:
+    return tuple(
+        f"{_name(verdict)}, output {output.item}: {'; '.join(map(_sentence, chosen))}"
+        for verdict in sorted(verdicts, key=_key)
+        for output in verdict.outputs
+        if (chosen := [f for f in verdict.failures if f.item == output.item and f.waived == waived])
     )
+
+
+def _sentence(failure: Failure) -> str:
+    return failure.sentence if failure.waiver is None else f"{failure.sentence} [{failure.waiver.standing}]"

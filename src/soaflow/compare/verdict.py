@@ -1,38 +1,30 @@
-"""The outcome of a comparison: pass or fail for each output item, with the figures.
+"""The outcome of a comparison: pass or fail for each output, with the questions, the figures and the waivers.
 
 The invariant: a verdict passes exactly when its own figures say so; a file that claims otherwise is
 refused. It holds neither times nor paths, so the same predictions give the same bytes.
 
->>> found = differences(np.zeros(2), np.array([0.0, 0.3]), Tolerance(0.1, 0.0))
->>> verdict = Verdict("toy", "0", "Net", "jit", 2, (OutputVerdict("pt", "GeV", Tolerance(0.1, 0.0), found),))
->>> verdict.passed, judge_again(verdict, Tolerance(0.5, 0.0)).passed
-(False, True)
+`soaflow.compare.judging` makes it from a measurement.
 """
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar, Self
 
-import numpy as np
-
-from soaflow.compare.agreement import check_agreement
-from soaflow.compare.differences import differences
-from soaflow.compare.envelope import holds, minimum_absolute, minimum_relative
-from soaflow.compare.figures import QUANTILES, Differences
+from soaflow.compare.criteria import Criterion
+from soaflow.compare.difference_criteria import NOT_FINITE, TOLERANCE, criteria_of
+from soaflow.compare.envelope import minimum_relative
+from soaflow.compare.figures import Differences
 from soaflow.compare.histogram import EDGES
-from soaflow.compare.inputs import with_inputs
-from soaflow.compare.records import from_json, to_json
+from soaflow.compare.measurement import OutputMeasurement, Shard, check_shards
+from soaflow.compare.records import read_record, to_json
 from soaflow.compare.tolerances import Tolerance
 from soaflow.compare.ulp import HIGHEST
-from soaflow.compare.yardstick import Yard, Yardstick
-from soaflow.errors import ConfigError, StorageError
-from soaflow.files import read_json, write_json
-from soaflow.soa.signature import PREDICTION_COLLECTION
-from soaflow.soa.storage import PREDICTIONS, FileHeader, MappedBlob, map_blob, read_header
+from soaflow.compare.waivers import Waiver
+from soaflow.compare.yard import Yard
+from soaflow.files import write_json
 
-SCHEMA_VERSION = 2
+VERDICT_VERSION = 3
 """Version of the verdict's JSON."""
 
 
@@ -46,53 +38,86 @@ class OutputVerdict:
         Of the prediction collection.
     unit
         Of the item and of the absolute differences.
+    dtype
+        That the item is stored in.
     tolerance
-        That it was judged with.
+        That it is judged with.
+    yard
+        The error of eager float32; None where it is not known.
     differences
         The figures.
-    yard
-        The error of eager float32; None where it was not given.
+    criteria
+        The questions: first those of the differences, then those of other statistics.
+
+    Raises
+    ------
+    ValueError
+        If the first questions are not those that the figures answer, or two have one name.
     """
+
+    derived: ClassVar[tuple[str, ...]] = (
+        *("passed", "over_tolerance_at_most", "minimum_absolute", "minimum_relative"),
+        *("minimum_factor", "yard_ratio"),
+    )
 
     item: str
     unit: str
+    dtype: str
     tolerance: Tolerance
+    yard: Yard | None
     differences: Differences
-    yard: Yard | None = None
+    criteria: tuple[Criterion, ...]
+
+    def __post_init__(self) -> None:
+        own = criteria_of(self.differences, self.tolerance, unit=self.unit, yard=self.yard)
+        if self.criteria[: len(own)] != own:
+            raise ValueError(f"criteria of output {self.item} contradict its figures")
+        names = [criterion.name for criterion in self.criteria]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"output {self.item} has two criteria named '{twice[0]}'")
+
+    @classmethod
+    def of(
+        cls,
+        measured: OutputMeasurement,
+        tolerance: Tolerance,
+        *,
+        yard: Yard | None = None,
+        further: Sequence[Criterion] = (),
+    ) -> Self:
+        """Judge an output by its figures, and take up the questions of other statistics."""
+        own = criteria_of(measured.differences, tolerance, unit=measured.unit, yard=yard)
+        return cls(
+            item=measured.item,
+            unit=measured.unit,
+            dtype=measured.dtype,
+            tolerance=tolerance,
+            yard=yard,
+            differences=measured.differences,
+            criteria=(*own, *further),
+        )
 
     @property
     def passed(self) -> bool:
-        """Whether the tolerance and the yardstick hold and no NaN or infinity is mismatched."""
-        return self.within_tolerance and not self.differences.mismatches and self.yard_failure is None
+        """Whether every question is answered with a pass."""
+        return all(criterion.passed for criterion in self.criteria)
 
     @property
-    def yard_failure(self) -> str | None:
-        """How the output is worse than eager float32 allows; None if it is not, or there is no yardstick."""
-        return None if self.yard is None else self.yard.failure(self.differences)
+    def further(self) -> tuple[Criterion, ...]:
+        """The questions of other statistics than the differences."""
+        own = criteria_of(self.differences, self.tolerance, unit=self.unit, yard=self.yard)
+        return self.criteria[len(own) :]
 
     @property
-    def yard_ratio(self) -> float | None:
-        """The largest difference over that of eager float32; None if that is not known, or not finite."""
-        return None if self.yard is None else self.yard.ratio_of(self.differences.max_absolute)
-
-    @property
-    def minimum_factor(self) -> float | None:
-        """The smallest factor of the yardstick that would pass; None if none would or there is none."""
-        return None if self.yard is None else self.yard.minimum_factor(self.differences)
-
-    @property
-    def within_tolerance(self) -> bool:
-        """Whether no finite difference is over the tolerance."""
-        found = self.differences
-        if found.over_tolerance is not None:
-            return found.over_tolerance == 0
-        return holds(found.envelope, self.tolerance.absolute, self.tolerance.relative)
+    def over_tolerance_at_most(self) -> int:
+        """A number that the count of values over the tolerance surely does not exceed; 0 if none is."""
+        return self.differences.over_at_most(self.tolerance.absolute, self.tolerance.relative)
 
     @property
     def minimum_absolute(self) -> float | None:
         """The smallest absolute tolerance that would pass beside the relative one; None if none would."""
-        found = self.differences
-        return None if found.mismatches else minimum_absolute(found.envelope, self.tolerance.relative)
+        needed = {criterion.name: criterion.needed for criterion in self.criteria}
+        return None if needed[NOT_FINITE] is None else needed[TOLERANCE]
 
     @property
     def minimum_relative(self) -> float | None:
@@ -100,129 +125,135 @@ class OutputVerdict:
         found = self.differences
         return None if found.mismatches else minimum_relative(found.envelope, self.tolerance.absolute)
 
+    @property
+    def minimum_factor(self) -> float | None:
+        """The smallest factor of the yardstick that would pass; None if none would or there is none."""
+        return None if self.yard is None else self.yard.minimum_factor(self.differences)
+
+    @property
+    def yard_ratio(self) -> float | None:
+        """The largest difference over that of eager float32; None if that is not known, or not finite."""
+        return None if self.yard is None else self.yard.ratio_of(self.differences.max_absolute)
+
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """The outcome for one predictions file.
+class Failure:
+    """A question that was answered with a fail.
 
     Parameters
     ----------
-    dataset, shard, model, variant
-        What was compared with the reference; empty where the files do not say.
-    rows
-        Of the predictions; 0 is a pass.
-    outputs
-        One for each item of the prediction collection, in its order.
+    item
+        Of the prediction collection.
+    criterion
+        Name of the question.
+    sentence
+        What was found, where what is allowed, and what would pass.
+    waiver
+        That covers it, one that holds if there is one; None if nobody accepts it.
     """
 
+    derived: ClassVar[tuple[str, ...]] = ("waived",)
+
+    item: str
+    criterion: str
+    sentence: str
+    waiver: Waiver | None
+
+    @property
+    def waived(self) -> bool:
+        """Whether a waiver that has not expired covers it."""
+        return self.waiver is not None and not self.waiver.expired
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome for one variant of a model on one dataset.
+
+    Parameters
+    ----------
+    dataset, model, variant
+        What was compared with the reference; empty where the files do not say.
+    weights_sha256, shards
+        As in the measurement.
+    outputs
+        One for each item of the prediction collection, in its order.
+    waivers
+        Those for this variant of the model on this dataset, whether they cover something or not.
+
+    Raises
+    ------
+    ValueError
+        If an output has other rows, or a waiver is for something else.
+    """
+
+    derived: ClassVar[tuple[str, ...]] = (
+        *("verdict_version", "passed", "accepted", "rows", "failures"),
+        *("histogram_edges", "ulp_edges"),
+    )
+
     dataset: str
-    shard: str
     model: str
     variant: str
-    rows: int
+    weights_sha256: str
+    shards: tuple[Shard, ...]
     outputs: tuple[OutputVerdict, ...]
+    waivers: tuple[Waiver, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_shards(self.shards)
+        if any(output.differences.rows != self.rows for output in self.outputs):
+            raise ValueError("an output has another number of rows than the shards")
+        if not all(waiver.concerns(self.dataset, self.model, self.variant) for waiver in self.waivers):
+            raise ValueError("a waiver is for another variant")
+
+    @property
+    def verdict_version(self) -> int:
+        """Of the file's form."""
+        return VERDICT_VERSION
+
+    @property
+    def rows(self) -> int:
+        """Of all shards; 0 is a pass."""
+        return sum(shard.rows for shard in self.shards)
 
     @property
     def passed(self) -> bool:
         """Whether every output passed; without an output nothing did."""
         return bool(self.outputs) and all(output.passed for output in self.outputs)
 
+    @property
+    def accepted(self) -> bool:
+        """Whether every output passed, or its failures are waived."""
+        return bool(self.outputs) and all(failure.waived for failure in self.failures)
 
-def compare_files(
-    reference: Path | str,
-    candidate: Path | str,
-    tolerances: Tolerance | Mapping[str, Tolerance],
-    *,
-    first_rows: bool = False,
-    yard: Verdict | None = None,
-    yardstick: Yardstick | None = None,
-    events: Path | str | None = None,
-    inputs: Mapping[str, Sequence[str]] | None = None,
-) -> Verdict:
-    """Compare a predictions file with the reference's.
-
-    Parameters
-    ----------
-    reference, candidate
-        Predictions files of one model for the same events. The reference's floating items may be
-        wider than the candidate's, as it is computed and stored in float64; the differences are
-        taken in float64, so that the candidate's rounding counts.
-    tolerances
-        One for all items, or one for each item of the prediction collection by name.
-    first_rows
-        Whether the candidate may hold but the first rows of the reference, which are then compared.
-    yard
-        The verdict of eager float32 on the same rows.
-    yardstick
-        How the error of `yard` limits that of the candidate; without one it is shown and limits nothing.
-    events, inputs
-        The events file, and the items of its collections whose values are kept for the worst rows; the
-        collections must have a row for each row of the predictions.
-
-    Raises
-    ------
-    StorageError
-        If a file is not a sound predictions file, or the two differ in dataset, shard, model,
-        number of rows, or in an item's name, kind, shape, unit or (wider floats of the reference
-        aside) dtype; or the yard's verdict is of other predictions, or the events have other rows.
-    ConfigError
-        If an item has no tolerance.
-    """
-    headers = read_header(reference, PREDICTIONS), read_header(candidate, PREDICTIONS)
-    check_agreement(*headers, first_rows=first_rows)
-    blobs = [map_blob(header, PREDICTION_COLLECTION) for header in headers]
-    placement = blobs[1].placement
-    _check_yard(headers[1], yard, placement.rows, placement.layout.names)
-    described = {key: str(headers[1].attributes.get(key, "")) for key in _IDENTITY}
-    outputs = tuple(
-        _judge(name, blobs[0], blobs[1], _tolerance_of(name, tolerances), described["shard"])
-        for name in placement.layout.names
-    )
-    if yard is not None:
-        outputs = tuple(
-            dataclasses.replace(output, yard=Yard.of(yard.variant, eager.differences, yardstick))
-            for output, eager in zip(outputs, yard.outputs, strict=True)
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Every question that was answered with a fail, with the waiver that covers it."""
+        return tuple(
+            Failure(output.item, criterion.name, criterion.sentence, self._waiver_of(output, criterion))
+            for output in self.outputs
+            for criterion in output.criteria
+            if not criterion.passed
         )
-    if events is not None:
-        outputs = tuple(
-            dataclasses.replace(output, differences=found)
-            for output, found in zip(
-                outputs, with_inputs([o.differences for o in outputs], events, inputs or {}), strict=True
-            )
-        )
-    return Verdict(**described, rows=placement.rows, outputs=outputs)
 
+    def _waiver_of(self, output: OutputVerdict, criterion: Criterion) -> Waiver | None:
+        covering = (waiver for waiver in self.waivers if waiver.covers(output.item, criterion.name))
+        return min(covering, key=lambda waiver: waiver.expired, default=None)
 
-def judge_again(
-    verdict: Verdict,
-    tolerances: Tolerance | Mapping[str, Tolerance],
-    *,
-    yardstick: Yardstick | None = None,
-) -> Verdict:
-    """Judge at other tolerances, and by another yardstick if one is given, from the statistics alone.
+    @property
+    def histogram_edges(self) -> tuple[float, ...]:
+        """Of the histograms of differences, in log10."""
+        return tuple(EDGES.tolist())
 
-    The number of values over a new tolerance is not known from them, only whether it is zero: it
-    is None in a failure judged again.
-
-    Raises
-    ------
-    ConfigError
-        If an item has no tolerance.
-    """
-    return dataclasses.replace(
-        verdict,
-        outputs=tuple(_output_again(output, tolerances, yardstick) for output in verdict.outputs),
-    )
+    @property
+    def ulp_edges(self) -> tuple[int, ...]:
+        """The largest distance in each bin of the ULP histograms."""
+        return HIGHEST
 
 
 def write_verdict(path: Path | str, verdict: Verdict) -> None:
-    """Write a verdict as JSON.
-
-    Beside the fields of `Verdict` stand `schema_version`, `passed`, the `histogram_edges` (log10 of the
-    difference), and each output's `passed`, `minimum_absolute` and `minimum_relative` (null when no
-    tolerance would pass).
-    """
-    write_json(path, _to_mapping(verdict))
+    """Write a verdict as JSON."""
+    write_json(path, to_json(verdict))
 
 
 def read_verdict(path: Path | str) -> Verdict:
@@ -231,112 +262,9 @@ def read_verdict(path: Path | str) -> Verdict:
     Raises
     ------
     StorageError
-        If the file is missing, has a missing, unknown or wrong key, or contradicts itself.
+        If the file is missing, of another version, has a missing, unknown or wrong key, or contradicts
+        itself.
     """
-    read = read_json(path)
-    try:
-        return _from_mapping(read)
-    except (TypeError, ValueError) as error:
-        raise StorageError(f"{path} is not a verdict: {error}; compare the predictions again") from error
-
-
-_IDENTITY = ("dataset", "shard", "model", "variant")
-_ADDED = ("schema_version", "passed", "histogram_edges", "ulp_edges")
-_DERIVED = ("passed", "minimum_absolute", "minimum_relative", "minimum_factor", "yard_ratio", "yard_failure")
-_DERIVED_FIGURES = ("mean_absolute", "mean_relative", "cosine")
-_QUANTILES = ("quantiles_absolute", "quantiles_relative")
-
-
-def _to_mapping(verdict: Verdict) -> dict[str, Any]:
-    mapping = to_json(verdict)
-    for output, entry in zip(verdict.outputs, mapping["outputs"], strict=True):
-        entry |= {key: getattr(output, key) for key in _DERIVED}
-        entry["differences"] |= _derived_figures(output.differences)
-    mapping |= {"schema_version": SCHEMA_VERSION, "passed": verdict.passed}
-    return {**mapping, "histogram_edges": EDGES.tolist(), "ulp_edges": list(HIGHEST)}
-
-
-def _derived_figures(found: Differences) -> dict[str, Any]:
-    derived: dict[str, Any] = {key: getattr(found, key) for key in _DERIVED_FIGURES}
-    for name, quantile in zip(_QUANTILES, (found.quantile_absolute, found.quantile_relative), strict=True):
-        derived[name] = {
-            str(share): None if bounds is None else list(bounds)
-            for share, bounds in ((share, quantile(share)) for share in QUANTILES)
-        }
-    return derived
-
-
-def _from_mapping(read: Any) -> Verdict:
-    if not isinstance(read, dict) or read.get("schema_version") != SCHEMA_VERSION:
-        version = read.get("schema_version") if isinstance(read, dict) else None
-        raise ValueError(f"schema_version is {version!r}, and this soaflow reads {SCHEMA_VERSION}")
-    fields = {key: value for key, value in read.items() if key not in _ADDED}
-    if isinstance(fields.get("outputs"), list):
-        fields["outputs"] = [_without_derived(entry) for entry in fields["outputs"]]
-    verdict = from_json(Verdict, fields, "verdict")
-    if any(output.differences.rows != verdict.rows for output in verdict.outputs):
-        raise ValueError("an output has another number of rows than the verdict")
-    if _to_mapping(verdict) != read:
-        raise ValueError(
-            "passed, minimum_absolute or another derived value contradicts the figures, or edges differ"
-        )
-    return verdict
-
-
-def _without_derived(entry: Any) -> Any:
-    if not isinstance(entry, dict):
-        return entry
-    kept = {key: value for key, value in entry.items() if key not in _DERIVED}
-    figures = kept.get("differences")
-    if isinstance(figures, dict):
-        derived = (*_DERIVED_FIGURES, *_QUANTILES)
-        kept["differences"] = {key: value for key, value in figures.items() if key not in derived}
-    return kept
-
-
-def _check_yard(candidate: FileHeader, yard: Verdict | None, rows: int, items: Sequence[str]) -> None:
-    if yard is None:
-        return
-    given = (yard.dataset, yard.shard, yard.model, yard.rows, [output.item for output in yard.outputs])
-    attributes = [str(candidate.attributes.get(key, "")) for key in _IDENTITY[:3]]
-    if given != (*attributes, rows, list(items)):
-        raise StorageError(
-            f"the verdict of '{yard.variant}' to judge {candidate.path} by is of other predictions "
-            f"({yard.model}, {yard.dataset}, shard {yard.shard}, {yard.rows} rows): compare eager float32 on "
-            "the same events"
-        )
-
-
-def _tolerance_of(item: str, tolerances: Tolerance | Mapping[str, Tolerance]) -> Tolerance:
-    if isinstance(tolerances, Tolerance):
-        return tolerances
-    if item not in tolerances:
-        raise ConfigError(f"item '{item}' has no tolerance: there are some for {', '.join(tolerances)}")
-    return tolerances[item]
-
-
-def _judge(
-    name: str, reference: MappedBlob, candidate: MappedBlob, tolerance: Tolerance, shard: str
-) -> OutputVerdict:
-    unit = candidate.placement.layout[name].unit
-    values = _rows_first(candidate, name)
-    found = differences(_rows_first(reference, name)[: len(values)], values, tolerance, shard=shard)
-    return OutputVerdict(name, unit, tolerance, found)
-
-
-def _rows_first(blob: MappedBlob, name: str) -> np.ndarray[Any, Any]:
-    array = blob.array(name)
-    return array if array.ndim else np.broadcast_to(array, (blob.placement.rows,))
-
-
-def _output_again(
-    output: OutputVerdict, tolerances: Tolerance | Mapping[str, Tolerance], yardstick: Yardstick | None
-) -> OutputVerdict:
-    if yardstick is not None and output.yard is not None:
-        output = dataclasses.replace(output, yard=dataclasses.replace(output.yard, yardstick=yardstick))
-    tolerance = _tolerance_of(output.item, tolerances)
-    if tolerance == output.tolerance:
-        return output
-    passes = holds(output.differences.envelope, tolerance.absolute, tolerance.relative)
-    found = dataclasses.replace(output.differences, over_tolerance=0 if passes else None)
-    return dataclasses.replace(output, tolerance=tolerance, differences=found)
+    return read_record(
+        Verdict, path, kind="verdict", version=VERDICT_VERSION, remedy="judge the measurements again"
+    )

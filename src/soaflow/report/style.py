@@ -34,7 +34,7 @@ LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)))
 INK, FAINT = "#1f2430", "#6b7280"
 """Colours of text and of what stands back."""
 
-PASS, FAIL = "#3f90da", "#bd1f01"
+PASS, WAIVED, FAIL = "#3f90da", "#717581", "#bd1f01"
 """Blue and red, which red-green blindness keeps apart; the outcome is always written too."""
 
 _STYLE: Any = {

@@ -1,10 +1,11 @@
 """The outcomes of a whole run as a matrix: models by variants, counted and drawn.
 
-The invariant: a cell is a pass only if every output of every dataset and shard in it passed.
+The invariant: a cell is a pass only if every output of every dataset in it passed, and waived only if every
+failure in it is waived.
 
->>> outputs = [{"passed": True}, {"passed": False}]
->>> matrix_of([{"model": "Net", "variant": "jit", "outputs": outputs}])
-{'Net': {'jit': Cell(passed=1, failed=1)}}
+>>> outputs, failures = [{"item": "pt"}, {"item": "eta"}], [{"item": "eta", "waived": False}]
+>>> matrix_of([{"model": "Net", "variant": "jit", "outputs": outputs, "failures": failures}])
+{'Net': {'jit': Cell(passed=1, waived=0, failed=1)}}
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any
 from matplotlib.patches import Rectangle
 
 from soaflow.report.documents import described_by, read_documents
-from soaflow.report.style import FAIL, FAINT, PASS, headline, nothing_to_show, picture
+from soaflow.report.style import FAIL, FAINT, PASS, WAIVED, headline, nothing_to_show, picture
 
 Document = Mapping[str, Any]
 
@@ -26,22 +27,42 @@ class Cell:
 
     Parameters
     ----------
-    passed, failed
+    passed, waived, failed
         Numbers of outputs.
     """
 
     passed: int
+    waived: int
     failed: int
+
+    @property
+    def total(self) -> int:
+        """Number of all outputs."""
+        return self.passed + self.waived + self.failed
+
+    @property
+    def state(self) -> str:
+        """The worst outcome in the cell."""
+        return "fail" if self.failed else "waived" if self.waived else "pass"
+
+
+def state_of(verdict: Document, item: str) -> str:
+    """Return `pass`, `waived` or `fail`: an output is waived when each of its failures is."""
+    waived = [bool(failure["waived"]) for failure in verdict["failures"] if failure["item"] == item]
+    return "pass" if not waived else "waived" if all(waived) else "fail"
 
 
 def matrix_of(verdicts: Sequence[Document]) -> dict[str, dict[str, Cell]]:
     """Count outcomes by model and variant; both sorted by name, absent pairs left out."""
-    outcomes: dict[str, dict[str, list[bool]]] = {}
+    outcomes: dict[str, dict[str, list[str]]] = {}
     for verdict in sorted(verdicts, key=lambda entry: (entry["model"], entry["variant"])):
         found = outcomes.setdefault(verdict["model"], {}).setdefault(verdict["variant"], [])
-        found += [bool(output["passed"]) for output in verdict["outputs"]]
+        found += [state_of(verdict, output["item"]) for output in verdict["outputs"]]
     return {
-        model: {name: Cell(sum(found), len(found) - sum(found)) for name, found in by_variant.items()}
+        model: {
+            name: Cell(*(found.count(state) for state in ("pass", "waived", "fail")))
+            for name, found in by_variant.items()
+        }
         for model, by_variant in outcomes.items()
     }
 
@@ -53,8 +74,9 @@ def variants_of(matrix: Mapping[str, Mapping[str, Cell]]) -> list[str]:
 
 def outcome(cell: Cell) -> str:
     """Return a cell's text, such as `pass 2/2`."""
-    total = cell.passed + cell.failed
-    return f"FAIL {cell.failed}/{total}" if cell.failed else f"pass {cell.passed}/{total}"
+    counts = {"fail": cell.failed, "waived": cell.waived, "pass": cell.passed}
+    word = cell.state.upper() if cell.failed else cell.state
+    return f"{word} {counts[cell.state]}/{cell.total}"
 
 
 def plot_verdict_matrix(verdicts: Sequence[Path | str], plot: Path | str) -> None:
@@ -90,7 +112,7 @@ def plot_verdict_matrix(verdicts: Sequence[Path | str], plot: Path | str) -> Non
                 if cell is None:
                     axes.text(column, row, "–", ha="center", va="center", color=FAINT)
                     continue
-                colour = FAIL if cell.failed else PASS
+                colour = {"pass": PASS, "waived": WAIVED, "fail": FAIL}[cell.state]
                 corner, size = (column - 0.47, row - 0.44), (0.94, 0.88)
                 axes.add_patch(Rectangle(corner, *size, facecolor=colour, edgecolor="none"))
                 axes.text(

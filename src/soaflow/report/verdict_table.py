@@ -1,7 +1,7 @@
 """All verdicts on one page.
 
 The page is one HTML file that loads nothing: no scripts, fonts or pictures from elsewhere. First
-stands what failed, at which row and by how much; then the matrix of models and variants; then every
+stands what failed, by how much and where; then the matrix of models and variants; then every
 output of every verdict. The page fits a frame of 1100 pixels, such as that of Snakemake's report.
 """
 
@@ -12,8 +12,8 @@ from typing import Any
 
 from soaflow.files import write_text
 from soaflow.report.documents import described_by, read_documents
-from soaflow.report.style import FAIL, PASS, counted, with_unit
-from soaflow.report.verdict_matrix import Cell, matrix_of, outcome, variants_of
+from soaflow.report.style import FAIL, PASS, WAIVED, counted, with_unit
+from soaflow.report.verdict_matrix import Cell, matrix_of, outcome, state_of, variants_of
 
 Document = Mapping[str, Any]
 
@@ -46,16 +46,19 @@ def write_verdict_table(verdicts: Sequence[Path | str], table: Path | str) -> No
 def _page(documents: Sequence[Document]) -> str:
     matrix = matrix_of(documents)
     cells = [cell for by_variant in matrix.values() for cell in by_variant.values()]
-    failed, total = sum(c.failed for c in cells), sum(c.passed + c.failed for c in cells)
+    failed, waived = sum(cell.failed for cell in cells), sum(cell.waived for cell in cells)
+    total = sum(cell.total for cell in cells)
     sentence = (
         f"{failed} of {counted(total, 'output')} failed."
         if failed
-        else f"Every output is within tolerance ({counted(total, 'output')})."
+        else f"Every output passed ({counted(total, 'output')})."
+        if not waived
+        else f"{waived} of {counted(total, 'output')} failed with a waiver; the others passed."
     )
     sections = [_section(model, documents) for model in matrix]
     return _PAGE.format(
         style=_CSS,
-        state="fail" if failed else "pass",
+        state="fail" if failed else "waived" if waived else "pass",
         sentence=sentence,
         matrix=_matrix_table(matrix),
         failures=_failures(documents),
@@ -78,25 +81,26 @@ def _matrix_table(matrix: Mapping[str, Mapping[str, Cell]]) -> str:
 def _matrix_cell(cell: Cell | None) -> str:
     if cell is None:
         return "<td class='none'>–</td>"
-    return f"<td class='{'fail' if cell.failed else 'pass'}'>{outcome(cell)}</td>"
+    return f"<td class='{cell.state}'>{outcome(cell)}</td>"
 
 
 _FAILURE_COLUMNS = (
-    *("model", "variant", "events", "output"),
-    *("values", "row", "reference", "value", "difference", "allowed"),
+    *("model", "variant", "events", "output", "criterion"),
+    *("measured", "allowed", "how, where, and what would pass"),
 )
 
 
 def _failures(documents: Sequence[Document]) -> str:
-    """Return the table of what failed, where and by how much; nothing if all passed."""
+    """Return the table of what failed, by how much and where; nothing if all passed."""
     failed = [
-        (document, output) for document in documents for output in document["outputs"] if not output["passed"]
+        (document, output)
+        for document in documents
+        for output in document["outputs"]
+        if state_of(document, output["item"]) != "pass"
     ]
     failed.sort(key=lambda pair: (pair[0]["model"], *_order(pair[0])))
     lines = [
-        _cells([document["model"], *_names(document, output)], line)
-        for document, output in failed[:_FAILURES_SHOWN]
-        for line in _failure_lines(output)
+        line for document, output in failed[:_FAILURES_SHOWN] for line in _failure_lines(document, output)
     ]
     if not lines:
         return ""
@@ -105,63 +109,28 @@ def _failures(documents: Sequence[Document]) -> str:
     return f"<h2>What failed</h2>{_table('failures', _FAILURE_COLUMNS, lines)}{note}"
 
 
-def _failure_lines(output: Document) -> list[list[str]]:
-    """Return the figures of a failed output: a line for each criterion that fails."""
-    found = output["differences"]
+def _failure_lines(document: Document, output: Document) -> list[str]:
+    """Return a line for each question that an output fails."""
+    failures = {f["criterion"]: f for f in document["failures"] if f["item"] == output["item"]}
     lines = []
-    if found["over_tolerance"] != 0:
-        count = "some" if found["over_tolerance"] is None else _counted_values(found["over_tolerance"])
-        lines.append([f"{count} of {_counted_values(found['values'])}", *_worst(found, output["tolerance"])])
-    if output["yard_failure"] is not None:
-        lines.append(_yard_line(output))
-    if found["first_mismatch"] is not None:
-        count = found["mismatched_nan"] + found["mismatched_infinity"]
-        what = f"{_counted_values(count)} NaN/Inf"
-        lines.append([what, f"{found['first_mismatch']['row']}", "–", "–", "–", "none"])
+    for criterion in output["criteria"]:
+        if criterion["passed"]:
+            continue
+        waiver, waived = failures[criterion["name"]]["waiver"], failures[criterion["name"]]["waived"]
+        names = [document["model"], *_names(document, output), criterion["name"]]
+        figures = [_figure(criterion[key]) for key in ("measured", "allowed")]
+        told = [criterion["detail"], criterion["remedy"], *([] if waiver is None else [waiver["standing"]])]
+        lines.append(_cells(names, figures, words="; ".join(told), state="waived" if waived else "fail"))
     return lines
 
 
-def _yard_line(output: Document) -> list[str]:
-    """Return the figures of an output that is further away than eager float32 allows."""
-    found, yard, ratio = output["differences"], output["yard"], _ratio(output)
-    largest, stick = found["largest_absolute"], yard["yardstick"]
-    allowed = stick["factor"] * yard["largest"] + stick["floor"]
-    if largest["difference"] > allowed:
-        what = (
-            f"{ratio} times the error of {yard['variant']}"
-            if ratio != "–"
-            else f"more than {yard['variant']}"
-        )
-        texts = [what, _place(largest), f"{largest['reference']:.6g}", f"{largest['value']:.6g}"]
-        return [*texts, _number(largest["difference"], 3), _number(allowed)]
-    quantile = found["quantiles_absolute"]["0.99"][0]
-    allowed = stick["factor"] * yard["quantile"][1] + stick["floor"]
-    what = f"1 % further away than {yard['variant']} allows"
-    return [what, "many", "–", "–", f"≥ {_number(quantile, 3)}", _number(allowed)]
-
-
-def _worst(found: Document, tolerance: Document) -> list[str]:
-    """Return row, reference, value, difference and what was allowed, where that was exceeded the most."""
-
-    def allowed(reference: float) -> float:
-        return float(tolerance["absolute"] + tolerance["relative"] * abs(reference))
-
-    known = [found[name] for name in ("largest_absolute", "largest_relative") if found[name] is not None]
-    kept = [(abs(e["value"] - e["reference"]) - allowed(e["reference"]), e) for e in known]
-    excess, place = max(kept, key=lambda pair: pair[0])
-    if excess > 0:
-        difference, reference = abs(place["value"] - place["reference"]), place["reference"]
-        texts = [_place(place), f"{reference:.6g}", f"{place['value']:.6g}"]
-    else:
-        # Neither of the two kept rows is over the tolerance; of the one that is, only the sizes are kept.
-        reference, difference = max(found["envelope"], key=lambda point: point[1] - allowed(point[0]))
-        texts = ["not kept", f"±{reference:.6g}", "–"]
-    return [*texts, _number(difference, 3), _number(allowed(reference))]
+def _figure(value: float | None) -> str:
+    return "–" if value is None else _number(value, 3)
 
 
 _COLUMNS = (
-    *("variant", "events", "output", "verdict", "rows", "over", "NaN/Inf"),
-    *("largest", "at row", "mean", "relative", "tolerance", "would pass at"),
+    *("variant", "events", "output", "verdict", "rows", "over, at most", "NaN/Inf"),
+    *("largest", "at", "mean", "relative", "tolerance", "would pass at"),
     *("identical rows", "ULP", "of eager"),
 )
 
@@ -175,11 +144,10 @@ def _section(model: str, documents: Sequence[Document]) -> str:
 def _line(document: Document, output: Document) -> str:
     found, tolerance = output["differences"], output["tolerance"]
     absolute, relative = found["largest_absolute"], found["largest_relative"]
-    over, minimum = found["over_tolerance"], output["minimum_absolute"]
-    state = "pass" if output["passed"] else "fail"
+    minimum, state = output["minimum_absolute"], state_of(document, output["item"])
     figures = [
         _counted_values(document["rows"]),
-        "some" if over is None else _counted_values(over),
+        _counted_values(output["over_tolerance_at_most"]),
         _counted_values(found["mismatched_nan"] + found["mismatched_infinity"]),
         "0" if absolute is None else _number(absolute["difference"], 3),
         _row(absolute, found["first_mismatch"]),
@@ -196,12 +164,11 @@ def _line(document: Document, output: Document) -> str:
 
 
 def _order(document: Document) -> tuple[Any, ...]:
-    return document["dataset"], len(document["shard"]), document["shard"], document["variant"]
+    return document["dataset"], document["variant"]
 
 
 def _names(document: Document, output: Document) -> list[str]:
-    events = f"{document['dataset']} / {document['shard']}"
-    return [document["variant"], events, with_unit(output["item"], output["unit"])]
+    return [document["variant"], document["dataset"], with_unit(output["item"], output["unit"])]
 
 
 def _table(kind: str, columns: Sequence[str], lines: Sequence[str]) -> str:
@@ -212,10 +179,13 @@ def _table(kind: str, columns: Sequence[str], lines: Sequence[str]) -> str:
     )
 
 
-def _cells(names: Sequence[str], figures: Sequence[str], *, badge: str = "", state: str = "fail") -> str:
+def _cells(
+    names: Sequence[str], figures: Sequence[str], *, badge: str = "", words: str = "", state: str
+) -> str:
     cells = [f"<td>{escape(name)}</td>" for name in names]
     cells += [badge] if badge else []
     cells += [f"<td class='number'>{escape(figure)}</td>" for figure in figures]
+    cells += [f"<td class='words'>{escape(words)}</td>"] if words else []
     return f"<tr class='{state}'>{''.join(cells)}</tr>"
 
 
@@ -244,12 +214,14 @@ def _ratio(output: Document) -> str:
 def _row(largest: Document | None, first_mismatch: Document | None) -> str:
     places = [] if largest is None else [_place(largest)]
     if first_mismatch is not None:
-        places.append(f"NaN/Inf {first_mismatch['row']}")
+        places.append(f"NaN/Inf {_place(first_mismatch)}")
     return ", ".join(places) or "–"
 
 
-def _place(largest: Document) -> str:
-    return f"{largest['row']} {largest['element']}" if largest["element"] else f"{largest['row']}"
+def _place(place: Document) -> str:
+    """Return shard and row, and the element of an eigen item."""
+    element = f" {place['element']}" if place.get("element") else ""
+    return f"{place['shard']}:{place['row']}{element}"
 
 
 def _counted_values(count: int) -> str:
@@ -271,7 +243,7 @@ def _number(value: float, digits: int = 2) -> str:
 
 _CSS = f"""
 :root {{ color-scheme: light dark; --ink: #1f2430; --faint: #6b7280; --line: #e3e6ec; --ground: #fff;
-  --raised: #f6f7f9; --pass: {PASS}; --fail: {FAIL}; }}
+  --raised: #f6f7f9; --pass: {PASS}; --waived: {WAIVED}; --fail: {FAIL}; }}
 @media (prefers-color-scheme: dark) {{ :root {{ --ink: #e6e8ee; --faint: #9aa1ae; --line: #343a46;
   --ground: #16191f; --raised: #1f232b; --fail: #e0442f; }} }}
 body {{ font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground);
@@ -279,7 +251,8 @@ body {{ font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var
 h1 {{ font-size: 1.5rem; margin: 0; }}
 h2 {{ font-size: 1.1rem; margin: 0; }}
 .lead {{ font-size: 1.1rem; border-left: 5px solid; padding: .3rem .9rem; margin: 1rem 0 1.5rem; }}
-.lead.pass {{ border-color: var(--pass); }} .lead.fail {{ border-color: var(--fail); }}
+.lead.pass {{ border-color: var(--pass); }} .lead.waived {{ border-color: var(--waived); }}
+.lead.fail {{ border-color: var(--fail); }}
 .note {{ color: var(--faint); font-size: .9rem; max-width: 70rem; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 th {{ text-align: left; font-weight: 600; }}
@@ -288,6 +261,7 @@ th {{ text-align: left; font-weight: 600; }}
 .matrix thead th {{ text-align: center; padding: 0 .5rem; }}
 .matrix tbody th {{ padding-right: 1rem; }}
 .matrix td.pass, .badge.pass {{ background: var(--pass); }}
+.matrix td.waived, .badge.waived {{ background: var(--waived); }}
 .matrix td.fail, .badge.fail {{ background: var(--fail); }}
 .matrix td.none {{ color: var(--faint); }}
 .badge {{ color: #fff; border-radius: 4px; padding: .05rem .5rem; font-weight: 600; font-size: .85em; }}
@@ -297,14 +271,15 @@ summary {{ font-weight: 600; font-size: 1.1rem; cursor: pointer; padding: .3rem 
 .all, .failures {{ width: 100%; font-size: .8rem; }}
 .all thead th {{ white-space: normal; line-height: 1.25; }}
 .failures {{ margin-bottom: 1rem; }}
-.failures td:nth-child(6) {{ font-weight: 700; }}
-.failures td:nth-child(9), .all tr.fail td:nth-child(8) {{ color: var(--fail); font-weight: 700; }}
+.failures td:nth-child(5) {{ font-weight: 700; }}
+.failures tr.fail td:nth-child(6), .all tr.fail td:nth-child(8) {{ color: var(--fail); font-weight: 700; }}
 :is(.all, .failures) :is(th, td) {{ border-bottom: 1px solid var(--line); padding: .25rem .28rem;
   white-space: nowrap; }}
 .all th, .failures th {{ color: var(--faint); border-bottom-width: 2px; vertical-align: bottom; }}
 .all tbody tr:hover {{ background: var(--raised); }}
+.failures .words {{ white-space: normal; min-width: 22rem; }}
 .all tr.fail td {{ background: color-mix(in srgb, var(--fail) 14%, transparent); }}
-.all th:nth-child(n+5), .failures th:nth-child(n+5), .number {{ text-align: right; }}
+.all th:nth-child(n+5), .failures th:nth-child(n+6):not(:last-child), .number {{ text-align: right; }}
 """
 
 _PAGE = """<!DOCTYPE html>
@@ -320,13 +295,15 @@ _PAGE = """<!DOCTYPE html>
 <p class="lead {state}">{sentence}</p>
 {failures}
 <p class="note">Every output of every variant against the reference: the same weights, eager, computed and
-stored in float64. A value passes when |value − ref| ≤ absolute + relative × |ref|; a NaN matches a NaN, an
-infinity the same infinity. A cell counts outputs over all datasets and shards. “Over” counts
-values over the tolerance, “NaN/Inf” those that are one on one side only; “largest” and “mean” are of
-|value − ref| in the output’s unit, “relative” is the largest |value − ref| / |ref|, and “would pass at” the
-smallest absolute tolerance that would pass beside the relative one. “Identical rows” have the bits of the
-reference rounded to the output’s type, “ULP” is the largest distance from it in steps to the next number, and
-“of eager” the largest difference over that of eager float32, which the second yardstick limits.</p>
+stored in float64, over all shards of a dataset. A value is within its tolerance when |value − ref| ≤
+absolute + relative × |ref|; a NaN matches a NaN, an infinity the same infinity. A cell counts outputs over
+all datasets. A <b>waived</b> output failed, and the configuration accepts that until a day. “Over, at most”
+bounds the number of values over the tolerance, “NaN/Inf” counts those that are one on one side only;
+“largest” and “mean” are of |value − ref| in the output’s unit, “at” names shard and row, “relative” is the
+largest |value − ref| / |ref|, and “would pass at” the smallest absolute tolerance that would pass beside
+the relative one. “Identical rows” have the bits of the reference rounded to the output’s type, “ULP” is the
+largest distance from it in steps to the next number, and “of eager” the largest difference over that of
+eager float32, which the second yardstick limits.</p>
 {matrix}
 {sections}
 </body>

@@ -1,0 +1,29 @@
+"""Judges what was measured of a variant on all shards of a dataset, and writes the verdict."""
+
+from typing import TYPE_CHECKING
+
+from soaflow.logs import job_log
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import Snakemake
+
+    snakemake: Snakemake
+
+with job_log(snakemake.log[0]):
+    from soaflow.compare.judging import judge
+    from soaflow.compare.measurement import merged, read_measurement
+    from soaflow.compare.tolerances import Tolerance
+    from soaflow.compare.verdict import write_verdict
+    from soaflow.compare.waivers import Waiver
+    from soaflow.compare.yardstick import Yardstick
+
+    shards, yardstick = snakemake.params.shards, snakemake.params.yardstick
+    yard = [read_measurement(path) for path in snakemake.input.get("yard", [])]
+    verdict = judge(
+        merged([read_measurement(path) for path in snakemake.input.measurements], shards),
+        {item: Tolerance(**entry) for item, entry in snakemake.params.tolerances.items()},
+        yard=merged(yard, shards) if yard else None,
+        yardstick=None if yardstick is None else Yardstick(**yardstick),
+        waivers=[Waiver(**entry) for entry in snakemake.params.waivers],
+    )
+    write_verdict(snakemake.output.verdict, verdict)
