@@ -8,6 +8,7 @@ from soaflow.compare.classification import Classification
 from soaflow.compare.criteria import Criterion
 from soaflow.compare.decision_criteria import criteria_of
 from soaflow.compare.decisions import ClassFigures, Decisions, NotANumber, RegressionFigures, ScoreFigures
+from soaflow.compare.measurement import Shard
 from soaflow.compare.observables import Limits
 from soaflow.compare.resolution import Resolution
 from soaflow.compare.separation import Separation
@@ -32,7 +33,7 @@ CLASS = ClassFigures(
 REGRESSION = RegressionFigures(
     "pt_response", "b", "jets/gen_pt", Resolution(90, 4, 6, Response(0.02, 0.1), Response(0.015, 0.125))
 )
-DECISIONS = Decisions("ttbar", "Net", "jit", 100, (SCORE,), (CLASS,), (REGRESSION,))
+DECISIONS = Decisions("ttbar", "Net", "jit", "", (Shard("0", 100, ""),), (SCORE,), (CLASS,), (REGRESSION,))
 
 
 def criterion(name: str, decisions: Decisions = DECISIONS, **limits: float) -> Criterion:
@@ -106,7 +107,7 @@ def test_what_could_not_be_measured_does_not_pass_a_limit() -> None:
 def test_without_any_rows_nothing_is_limited() -> None:
     nobody = Efficiency(0, 0, 0, 0)
     empty = Decisions(
-        *("ttbar", "Net", "jit", 0),
+        *("ttbar", "Net", "jit", "", ()),
         (ScoreFigures("b", "b", "", NONE, (AtWorkingPoint("a", 0, (), nobody, None, None),), None),),
         (ClassFigures("kind", "c", "jets/kind", NONE, Classification(0, 0, (), (nobody, nobody))),),
         (RegressionFigures("pt", "b", "jets/pt", Resolution(0, 0, 0, None, None)),),

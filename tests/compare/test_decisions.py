@@ -18,6 +18,8 @@ from sklearn.metrics import roc_auc_score
 from soaflow.compare.chunks import Chunk, Chunks
 from soaflow.compare.classification import Classification, classification
 from soaflow.compare.decisions import Decisions, measure_decisions, read_decisions, write_decisions
+from soaflow.compare.measurement import merged
+from soaflow.compare.measuring import measure_files
 from soaflow.compare.observables import Column, Observable, ObservableKind, Truth, WorkingPoint
 from soaflow.compare.records import to_json
 from soaflow.compare.resolution import resolution
@@ -369,8 +371,9 @@ def test_a_file_that_contradicts_itself_is_refused(write: Any, tmp_path: Path) -
         (("classes", 0, "classification", "flipped"), 0),
         (("regressions", 0, "resolution", "reference"), None),
         (("regressions", 0, "resolution", "bias_shift"), 0.5),
-        (("rows",), "300"),
-        (("schema_version",), 2),
+        (("rows",), 301),
+        (("shards", 0, "rows"), 301),
+        (("decision_version",), 2),
     ):
         changed = json.loads(json.dumps(to_json(found)))
         inner = changed
@@ -379,7 +382,7 @@ def test_a_file_that_contradicts_itself_is_refused(write: Any, tmp_path: Path) -
         assert inner[keys[-1]] != value
         inner[keys[-1]] = value
         path.write_text(json.dumps(changed))
-        with pytest.raises(StorageError, match=r"does not hold decisions: .*; measure the predictions again"):
+        with pytest.raises(StorageError, match=r"is not a decision.* measure the predictions again"):
             read_decisions(path)
 
 
@@ -397,7 +400,7 @@ def test_files_that_do_not_fit_are_refused(write: Any) -> None:
             [(one[0], one[1], one[2]), (one[0], one[1], one[2])],
             "shard '0' of .* give each shard of one run once",
         ),
-        ([one, (two[0], other, two[2])], "shard '1' of ttbar, Net, onnx, beside shards 0"),
+        ([one, (two[0], other, two[2])], "shard '1' of dataset 'ttbar', model 'Net', variant 'onnx', beside"),
         ([(one[0], one[1], more)], "has 21 rows of 'jets' and .* has 20"),
         ([(one[0], stale, one[2])], "stale.h5 was made from other events"),
         ([(one[0], one[1], unknown)], "jets/kind has classes from 3 to 3 in shard 0, and .* 0 to 2"),
@@ -407,6 +410,21 @@ def test_files_that_do_not_fit_are_refused(write: Any) -> None:
         with pytest.raises(StorageError, match=sentence):
             measure_decisions(*(list(zip(*files, strict=True)) or [[], [], []]), [SCORE, CLASS])
     assert measure_decisions([one[0]], [fresh], [one[2]], [SCORE]).rows == 20
+
+
+def test_figures_of_other_predictions_than_the_differences_are_refused(write: Any) -> None:
+    files = shards_of(write, [20, 30])
+    found = measure_decisions(*zip(*files, strict=True), [SCORE])
+    measured = merged([measure_files(reference, candidate) for reference, candidate, _ in files])
+    found.require_same_predictions(measured)
+    for what, value in (("variant", "onnx"), ("weights_sha256", "0"), ("shards", found.shards[:1])):
+        other = dataclasses.replace(
+            measured, **({what: value} | ({"outputs": ()} if what == "shards" else {}))
+        )
+        with pytest.raises(
+            StorageError, match=f"are of other {what.split('_')[0]} than the differences of model"
+        ):
+            found.require_same_predictions(other)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from soaflow.compare.decisions import (
     ScoreFigures,
     write_decisions,
 )
+from soaflow.compare.measurement import Shard
 from soaflow.compare.resolution import Resolution
 from soaflow.compare.separation import Separation
 from soaflow.compare.working_points import AtWorkingPoint, Flip
@@ -47,7 +48,7 @@ def decisions(variant: str, dataset: str = "ttbar", *, rows: int = 100, truth: b
         else Resolution(0, 0, 0, None, None)
     )
     return Decisions(
-        *(dataset, "Net", variant, rows),
+        *(dataset, "Net", variant, "", (Shard("0", rows, ""),)),
         (ScoreFigures("b_tag", "b", "", NONE, (point,), area if truth else None),),
         (ClassFigures("kind", "classes", "", NONE, decided),),
         (RegressionFigures("pt", "b", "jets/gen_pt", response),),

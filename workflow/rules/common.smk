@@ -330,6 +330,19 @@ def observable_entries(wildcards):
     return [asdict(observable) for observable in model_of(wildcards).observables]
 
 
+def observable_limits(wildcards):
+    """How far each observable of the model may shift."""
+    limits = model_of(wildcards).limits
+    return {name: asdict(limit) for name, limit in limits.items()}
+
+
+def variant_decisions(wildcards):
+    """The decisions of a variant, if its model has observables."""
+    if not model_of(wildcards).observables:
+        return []
+    return expand("results/decisions/{dataset}/{model}.{variant}.json", **wildcards)
+
+
 def model_decisions(wildcards):
     """The decisions of a model on each dataset in each variant."""
     model = model_of(wildcards)

@@ -33,6 +33,7 @@ rule judge:
     input:
         measurements=variant_measurements,
         yard=yard_measurements,
+        decisions=variant_decisions,
     output:
         verdict="results/verdicts/{dataset}/{model}.{variant}.json",
     log:
@@ -51,6 +52,7 @@ rule judge:
         shards=shard_names,
         tolerances=output_tolerances,
         yardstick=variant_yardstick,
+        limits=observable_limits,
         waivers=variant_waivers,
         code=script_code("judge"),
     message:

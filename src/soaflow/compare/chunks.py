@@ -4,7 +4,7 @@ The invariant: a chunk is made from mapped files and forgotten, so memory does n
 nothing that is measured from chunks depends on how the rows are cut or in which order the shards come.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,8 @@ class MappedShard:
 
     Parameters
     ----------
-    name
-        Of the shard.
+    name, events_sha256
+        Of the shard, and of the events that the candidate was made from; empty where it does not say.
     reference, candidate
         Predictions of as many rows.
     events
@@ -64,6 +64,7 @@ class MappedShard:
     """
 
     name: str
+    events_sha256: str
     reference: MappedBlob
     candidate: MappedBlob
     events: MappedBlob | None
@@ -101,7 +102,7 @@ def open_shards(
     events: Sequence[Path | str],
     truth_collection: str | None,
 ) -> tuple[dict[str, str], tuple[MappedShard, ...]]:
-    """Map the files of all shards.
+    """Map the files of all shards of a dataset.
 
     Parameters
     ----------
@@ -113,14 +114,14 @@ def open_shards(
     Returns
     -------
     tuple
-        Dataset, model and variant by these names, and the shards.
+        Dataset, model, variant and weights_sha256 by these names, and the shards.
 
     Raises
     ------
     StorageError
         If there are not as many files of each kind, a file is not sound, the files of a shard are of other
-        events, models, weights or rows, or the shards are not those of one dataset, model and variant, or
-        one of them comes twice.
+        events, models, weights or rows, or the shards are not those of one dataset, model, variant and
+        weights, or one of them comes twice.
     """
     if not len(references) == len(candidates) == len(events) > 0:
         raise StorageError(
@@ -132,18 +133,30 @@ def open_shards(
     for paths in zip(references, candidates, events, strict=True):
         reference, candidate = (read_header(path, PREDICTIONS) for path in paths[:2])
         check_agreement(reference, candidate, first_rows=False)
-        found = {key: str(candidate.attributes.get(key, "")) for key in ("dataset", "model", "variant")}
+        found, name = _said(candidate, *_SHARED), _said(candidate, "shard")["shard"]
         described = described or found
-        name = str(candidate.attributes.get("shard", ""))
         if found != described or name in shards:
             raise StorageError(
-                f"{candidate.path} is shard '{name}' of {', '.join(found.values())}, beside shards "
-                f"{', '.join(shards)} of {', '.join(described.values())}: give each shard of one run once"
+                f"{candidate.path} is shard '{name}' of {_listed(found)}, beside shards "
+                f"{', '.join(shards)} of {_listed(described)}: give each shard of one run once"
             )
         blobs = [map_blob(header, PREDICTION_COLLECTION) for header in (reference, candidate)]
         truths = None if truth_collection is None else _map_truth(paths[2], candidate, truth_collection)
-        shards[name] = MappedShard(name, blobs[0], blobs[1], truths)
+        made_from = _said(candidate, "events_sha256")["events_sha256"]
+        shards[name] = MappedShard(name, made_from, blobs[0], blobs[1], truths)
     return described, tuple(shards.values())
+
+
+_SHARED = ("dataset", "model", "variant", "weights_sha256")
+"""Attributes of predictions that all shards have in common."""
+
+
+def _said(header: FileHeader, *keys: str) -> dict[str, str]:
+    return {key: str(header.attributes.get(key, "")) for key in keys}
+
+
+def _listed(said: Mapping[str, str]) -> str:
+    return ", ".join(f"{key} '{value}'" for key, value in said.items() if value)
 
 
 def _map_truth(events: Path | str, candidate: FileHeader, collection: str) -> MappedBlob:

@@ -14,16 +14,18 @@ import numpy as np
 
 from soaflow.compare.chunks import ROWS_PER_CHUNK, Chunk, Chunks, MappedShard, open_shards
 from soaflow.compare.classification import Classification, classification
+from soaflow.compare.measurement import Measurement, Shard, check_shards
 from soaflow.compare.observables import Observable, ObservableKind
 from soaflow.compare.ordering import ROWS_AT_A_TIME
-from soaflow.compare.records import from_json, to_json
+from soaflow.compare.places import place_order
+from soaflow.compare.records import read_record, to_json
 from soaflow.compare.resolution import Resolution, resolution
 from soaflow.compare.separation import Separation, separation
 from soaflow.compare.working_points import AtWorkingPoint, at_working_points
 from soaflow.errors import StorageError
-from soaflow.files import read_json, write_json
+from soaflow.files import write_json
 
-SCHEMA_VERSION = 1
+DECISION_VERSION = 1
 """Version of the file's JSON."""
 
 
@@ -114,24 +116,47 @@ class Decisions:
 
     Parameters
     ----------
-    dataset, model, variant
-        What was compared with the reference; empty where the files do not say.
-    rows
-        Of all shards together.
+    dataset, model, variant, weights_sha256, shards
+        What was compared with the reference, as in `soaflow.compare.measurement.Measurement`.
     scores, classes, regressions
         In the order of the configuration.
+
+    Raises
+    ------
+    ValueError
+        If the shards are not in order, one stands twice, or a figure is of other rows.
     """
+
+    derived: ClassVar[tuple[str, ...]] = ("decision_version", "rows")
 
     dataset: str
     model: str
     variant: str
-    rows: int
+    weights_sha256: str
+    shards: tuple[Shard, ...]
     scores: tuple[ScoreFigures, ...]
     classes: tuple[ClassFigures, ...]
     regressions: tuple[RegressionFigures, ...]
 
-    schema_version: ClassVar[int] = SCHEMA_VERSION
-    derived: ClassVar[tuple[str, ...]] = ("schema_version",)
+    def __post_init__(self) -> None:
+        check_shards(self.shards)
+        counted = (
+            *((score.name, point.everything.rows) for score in self.scores for point in score.working_points),
+            *((figures.name, figures.classification.rows) for figures in self.classes),
+            *((figures.name, figures.resolution.rows) for figures in self.regressions),
+        )
+        if wrong := [name for name, rows in counted if rows != self.rows]:
+            raise ValueError(f"{wrong[0]} counts other rows than the shards have")
+
+    @property
+    def decision_version(self) -> int:
+        """Of the file's form."""
+        return DECISION_VERSION
+
+    @property
+    def rows(self) -> int:
+        """Of all shards."""
+        return sum(shard.rows for shard in self.shards)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -141,6 +166,22 @@ class Decisions:
             *(figures.name for figures in self.classes),
             *(figures.name for figures in self.regressions),
         )
+
+    def require_same_predictions(self, measured: Measurement) -> None:
+        """Check that the figures are of the predictions that differences were measured of.
+
+        Raises
+        ------
+        StorageError
+            If they are of another dataset, model, variant, weights, shards, rows or events.
+        """
+        for what in ("dataset", "model", "variant", "weights_sha256", "shards"):
+            if getattr(self, what) != getattr(measured, what):
+                raise StorageError(
+                    f"the decisions of {self.model} as {self.variant} on {self.dataset} are of other "
+                    f"{what.removesuffix('_sha256')} than the differences of {measured.described}: measure "
+                    "both again"
+                )
 
 
 def measure_decisions(
@@ -179,7 +220,10 @@ def measure_decisions(
         figures[observable.kind].append(_MEASURED[observable.kind](observable, chunks, rows_at_a_time))
     return Decisions(
         **described,
-        rows=sum(shard.rows for shard in shards),
+        shards=tuple(
+            Shard(shard.name, shard.rows, shard.events_sha256)
+            for shard in sorted(shards, key=lambda shard: place_order(shard.name, 0))
+        ),
         scores=tuple(figures[ObservableKind.SCORE]),
         classes=tuple(figures[ObservableKind.CLASS]),
         regressions=tuple(figures[ObservableKind.REGRESSION]),
@@ -203,15 +247,12 @@ def read_decisions(path: Path | str) -> Decisions:
     Raises
     ------
     StorageError
-        If the file is missing, has a missing, unknown or wrong key, or contradicts itself.
+        If the file is missing, of another version, has a missing, unknown or wrong key, or contradicts
+        itself.
     """
-    read = read_json(path)
-    try:
-        return from_json(Decisions, read, "decisions")
-    except (TypeError, ValueError) as error:
-        raise StorageError(
-            f"{path} does not hold decisions: {error}; measure the predictions again"
-        ) from error
+    return read_record(
+        Decisions, path, kind="decision", version=DECISION_VERSION, remedy="measure the predictions again"
+    )
 
 
 def _chunks_of(shards: Sequence[MappedShard], observable: Observable, rows_per_chunk: int) -> Chunks:

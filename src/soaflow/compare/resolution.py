@@ -49,6 +49,11 @@ class Resolution:
             raise ValueError("a resolution is of no rows, or rows are without a resolution")
 
     @property
+    def rows(self) -> int:
+        """All rows, those left out too."""
+        return self.used + self.without_truth + self.not_finite
+
+    @property
     def bias_shift(self) -> float | None:
         """Bias over that of the reference; None without rows."""
         if self.reference is None or self.value is None:

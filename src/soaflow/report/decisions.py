@@ -108,10 +108,11 @@ def plot_decisions(decisions: Sequence[Path | str], plot: Path | str, *, model: 
     documents = read_documents(decisions)
     with described_by(decisions):
         frames = list(frames_of(documents))
-    down = max(1, -(-len(frames) // _ACROSS))
+    across = min(_ACROSS, max(1, len(frames)))
+    down = max(1, -(-len(frames) // across))
     height = 1.5 + 0.5 * max((len(frame.lines) for frame in frames), default=2)
-    with picture(plot, 14, down * height + 0.3) as figure:
-        places = figure.subplots(down, _ACROSS, squeeze=False).ravel()
+    with picture(plot, 7 * across, down * height + 0.3) as figure:
+        places = figure.subplots(down, across, squeeze=False).ravel()
         for axes in places[max(1, len(frames)) :]:
             axes.set_visible(False)
         if not frames:
