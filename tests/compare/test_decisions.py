@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import roc_auc_score
@@ -25,7 +25,7 @@ from soaflow.compare.records import to_json
 from soaflow.compare.resolution import resolution
 from soaflow.compare.separation import Separation, separation
 from soaflow.compare.working_points import FLIPS_KEPT, at_working_points
-from soaflow.errors import StorageError
+from soaflow.errors import ConfigError, StorageError
 from soaflow.physics.efficiency import Efficiency
 from soaflow.soa.layout import Item, ItemKind, Layout
 from soaflow.soa.storage import EVENTS, PREDICTIONS, read_header, writing
@@ -92,6 +92,7 @@ def slow_efficiency(reference: list[bool], value: list[bool]) -> Efficiency:
     return Efficiency(len(pairs), sum(reference), pairs.count((False, True)), pairs.count((True, False)))
 
 
+@settings(deadline=None)
 @given(paired(), CUTS, st.booleans())
 def test_working_points_against_rows_one_by_one(scores: Any, cuts: list[int], flip: bool) -> None:
     reference, value, truth = scores
@@ -113,6 +114,7 @@ def test_working_points_against_rows_one_by_one(scores: Any, cuts: list[int], fl
         assert [(flip.shard, flip.row) for flip in point.flips] == flips[:FLIPS_KEPT]
 
 
+@settings(deadline=None)
 @given(paired(columns=3), CUTS, st.booleans())
 def test_classes_against_rows_one_by_one(scores: Any, cuts: list[int], flip: bool) -> None:
     reference, value, truth = scores
@@ -133,6 +135,7 @@ def test_classes_against_rows_one_by_one(scores: Any, cuts: list[int], flip: boo
     assert found.right == slow_efficiency(*right)
 
 
+@settings(deadline=None)
 @given(paired(), CUTS, st.booleans(), st.integers(1, 50))
 def test_areas_against_scikit_learn(scores: Any, cuts: list[int], flip: bool, rows_at_a_time: int) -> None:
     reference, value, truth = scores
@@ -154,6 +157,7 @@ def test_areas_against_scikit_learn(scores: Any, cuts: list[int], flip: bool, ro
     assert found.shift == pytest.approx(areas[1] - areas[0], abs=1e-12)
 
 
+@settings(deadline=None)
 @given(paired(), CUTS, st.booleans(), st.integers(1, 50))
 def test_resolution_against_numpy(scores: Any, cuts: list[int], flip: bool, rows_at_a_time: int) -> None:
     reference, value, truth = scores
@@ -350,6 +354,12 @@ def test_few_rows(rows: int, write: Any, tmp_path: Path) -> None:
     assert found.scores[0].separation.reference is None
     write_decisions(tmp_path / "decisions.json", found)
     assert read_decisions(tmp_path / "decisions.json") == found
+
+
+def test_truths_of_two_collections_are_refused(write: Any) -> None:
+    elsewhere = dataclasses.replace(CLASS, truth=Truth("tracks", "kind"))
+    with pytest.raises(ConfigError, match="in the collections jets, tracks: the rows predicted are of one"):
+        measure_decisions(*zip(*shards_of(write, [5]), strict=True), [SCORE, elsewhere])
 
 
 def test_without_truth_no_events_are_opened(write: Any, tmp_path: Path) -> None:

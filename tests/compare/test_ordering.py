@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -29,6 +29,7 @@ def stream_of(values: np.ndarray[Any, Any], marks: np.ndarray[Any, Any], rows: i
     return stream
 
 
+@settings(deadline=None)
 @given(VALUES, st.integers(0, 2**60 - 1), st.integers(1, 70), st.integers(1, 70))
 def test_pieces_are_all_values_in_order(
     values: np.ndarray[Any, Any], bits: int, rows_per_chunk: int, rows_at_a_time: int
@@ -45,6 +46,7 @@ def test_pieces_are_all_values_in_order(
         assert np.concatenate([np.zeros(0, int), *counts]).tolist() == expected
 
 
+@settings(deadline=None)
 @given(FINITE, st.integers(1, 70), st.integers(1, 70))
 def test_quantiles_are_those_of_numpy(
     values: np.ndarray[Any, Any], rows_per_chunk: int, rows_at_a_time: int

@@ -22,7 +22,7 @@ from soaflow.compare.records import read_record, to_json
 from soaflow.compare.resolution import Resolution, resolution
 from soaflow.compare.separation import Separation, separation
 from soaflow.compare.working_points import AtWorkingPoint, at_working_points
-from soaflow.errors import StorageError
+from soaflow.errors import ConfigError, StorageError
 from soaflow.files import write_json
 
 DECISION_VERSION = 1
@@ -206,14 +206,19 @@ def measure_decisions(
 
     Raises
     ------
+    ConfigError
+        If the truths are not all in one collection.
     StorageError
         If a file is not sound, the files do not fit together, or a true class has no score.
     LayoutError
         If an item is not there.
     """
     truths = {observable.truth.collection for observable in observables if observable.truth is not None}
-    collection = next(iter(truths), None)
-    described, shards = open_shards(references, candidates, events, collection)
+    if len(truths) > 1:
+        raise ConfigError(
+            f"the truths are in the collections {', '.join(sorted(truths))}: the rows predicted are of one"
+        )
+    described, shards = open_shards(references, candidates, events, next(iter(truths), None))
     figures: dict[ObservableKind, list[Any]] = {kind: [] for kind in ObservableKind}
     for observable in observables:
         chunks = _chunks_of(shards, observable, rows_per_chunk)

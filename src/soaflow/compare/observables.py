@@ -16,7 +16,7 @@ The module imports neither torch nor NumPy, because every job's start-up parses 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Self
 
@@ -81,12 +81,12 @@ class Truth:
 
     collection: str
     item: str
-    equals: float | None = None
+    equals: int | None = None
 
     @property
     def described(self) -> str:
         """For people, such as `jets/hadron_flavour = 5`."""
-        value = "" if self.equals is None else f" = {self.equals:g}"
+        value = "" if self.equals is None else f" = {self.equals}"
         return f"{self.collection}/{self.item}{value}"
 
 
@@ -118,14 +118,10 @@ class Limits:
     bias_shift: float | None = None
 
     def __post_init__(self) -> None:
-        for name in LIMITS:
-            value = getattr(self, name)
+        for name, value in asdict(self).items():
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise ConfigError(f"the tolerance {name} is {value}: give a number of 0 or more")
 
-
-LIMITS = ("flips", "efficiency_shift", "auc_shift", "resolution_shift", "bias_shift")
-"""Names of the limits that a configuration may give."""
 
 _OF_KIND = {
     ObservableKind.SCORE: ("flips", "efficiency_shift"),
