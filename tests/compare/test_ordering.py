@@ -1,5 +1,7 @@
 """Exact order in bounded memory against NumPy's sorting of everything."""
 
+import itertools
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,3 +60,18 @@ def test_quantiles_are_those_of_numpy(
         assert found is None
         return
     np.testing.assert_array_equal(found, np.quantile(values, shares))
+
+
+def test_memory_does_not_grow_with_rows_of_one_value() -> None:
+    chunk = np.full(1 << 14, 0.5), np.zeros(1 << 14, bool)
+
+    def peak(chunks: int) -> int:
+        tracemalloc.start()
+        try:
+            (piece,) = pieces(lambda: itertools.repeat(chunk, chunks), rows_at_a_time=1 << 14)
+            assert piece.unmarked.tolist() == [chunks << 14]
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(64) < 1.2 * peak(2)
