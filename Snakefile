@@ -19,6 +19,7 @@ include: "workflow/rules/export.smk"
 include: "workflow/rules/infer.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/invariance.smk"
+include: "workflow/rules/decisions.smk"
 include: "workflow/rules/portability.smk"
 include: "workflow/rules/profiles.smk"
 include: "workflow/rules/report.smk"
@@ -34,6 +35,7 @@ rule all:
         physics_plots(),
         difference_plots(),
         invariance_plots(),
+        decision_plots(),
         performance_plots(),
         profile_plots(),
     message:

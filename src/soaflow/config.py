@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from soaflow.compare.invariance_settings import InvarianceSettings
+from soaflow.compare.observables import Limits, Observable, observables_of
 from soaflow.compare.tolerances import Tolerance, Tolerances
 from soaflow.compare.waivers import Waiver
 from soaflow.compare.yardstick import Yardstick
@@ -57,6 +58,10 @@ class Model:
         Whether AOT artifacts store their outputs in the caller's memory, if they are floating.
     measure_profiles
         Whether the report shows which build profile is the fastest.
+    observables
+        What a physicist takes from the outputs.
+    limits
+        How far each of these may shift, by its name.
     """
 
     name: str
@@ -71,6 +76,8 @@ class Model:
     weights: str | None
     store_outputs: bool
     measure_profiles: bool
+    observables: tuple[Observable, ...]
+    limits: dict[str, Limits]
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +287,7 @@ def _model(
     training_dataset = None
     if training is not None:
         training_dataset = known(f"{key}.training.dataset", training.get("dataset", datasets[0]), datasets)
+    observables = named(f"{key}.physics", observables_of, entry.get("physics", ()), signatures[0])
     model = Model(
         name=name,
         class_path=entry["class"],
@@ -295,6 +303,8 @@ def _model(
         weights=entry.get("weights"),
         store_outputs=entry.get("store_outputs", True),
         measure_profiles=entry.get("measure_profiles", False),
+        observables=tuple(observable for observable, _ in observables),
+        limits={observable.name: limits for observable, limits in observables},
     )
     if model.training is not None:
         named(f"{key}.training", model.training.check, model.signature)

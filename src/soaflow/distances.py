@@ -47,7 +47,7 @@ def ulp_distances(reference: npt.NDArray[Any], values: npt.NDArray[Any]) -> npt.
     reference, values
         Without NaN, of one shape; both floating of any width, or both of one other type.
     """
-    first, other = (_ordered(array) for array in (rounded(reference, values.dtype), values))
+    first, other = (ordered(array) for array in (rounded(reference, values.dtype), values))
     low, high = np.minimum(first, other), np.maximum(first, other)
     # Two's complement: the difference of two int64 always fits uint64.
     return np.asarray(high.astype(np.uint64) - low.astype(np.uint64))
@@ -73,7 +73,7 @@ def magnitudes(reference: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return magnitude
 
 
-def _ordered(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def ordered(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return integers in the order of the values, without a gap."""
     if values.dtype.kind != "f":
         return values.astype(np.uint64 if values.dtype.kind in "ub" else np.int64)

@@ -9,7 +9,7 @@ from soaflow.compare.differences import differences
 from soaflow.compare.invariance import (
     RERUN,
     criteria_of,
-    further_criteria,
+    invariance_criteria,
     limits_of,
     pair_criteria_of,
     require_same_origin,
@@ -139,7 +139,7 @@ def test_a_verdict_asks_for_the_bits_too_and_fails_by_them(measured, tmp_path):
     path = tmp_path / "invariance.json"
     for found, failing in ((invariance(), []), (invariance(rerun=APART), [RERUN])):
         write_invariance(path, found)
-        further = further_criteria(measured, path, limits(0.0), None, {})
+        further = invariance_criteria(measured, path, limits(0.0), None, {})
         verdict = judge(measured, Tolerance(0.0, 0.0), further=further)
         assert verdict.passed == (not failing)
         failed_ones = [one.name for output in verdict.outputs for one in output.criteria if not one.passed]
@@ -160,7 +160,7 @@ def test_a_verdict_asks_for_the_bits_too_and_fails_by_them(measured, tmp_path):
 def test_what_was_measured_with_something_else_is_refused(changed, what, measured, tmp_path):
     write_invariance(tmp_path / "invariance.json", dataclasses.replace(invariance(), **changed))
     with pytest.raises(StorageError, match=f"is of other {what} than the differences of model Net"):
-        further_criteria(measured, tmp_path / "invariance.json", limits(0.0), None, {})
+        invariance_criteria(measured, tmp_path / "invariance.json", limits(0.0), None, {})
     # What a file does not say is not held against it.
     unsaid = dataclasses.replace(invariance(), weights_sha256="", events_sha256="")
     require_same_origin(unsaid, measured)
@@ -176,16 +176,16 @@ def test_a_limited_pair_is_read_and_one_not_compared_is_refused(measured, write_
     ]
     measure_pairs(files, ("aot", "jit"), tmp_path / "pairs.json")
     paths = tmp_path / "invariance.json", limits(0.0), tmp_path / "pairs.json"
-    _, beside = further_criteria(measured, *paths, {"jit": None})
+    _, beside = invariance_criteria(measured, *paths, {"jit": None})
     assert failed(beside) == {"pt": ["beside jit"], "score": []}
     with pytest.raises(StorageError, match="variants aot and fat of model Net were not compared"):
-        further_criteria(measured, *paths, {"fat": None})
+        invariance_criteria(measured, *paths, {"fat": None})
     files[0] = write_predictions("aot", values, layout=layout, weights_sha256="8" * 64)
     measure_pairs(files, ("aot", "jit"), tmp_path / "pairs.json")
     with pytest.raises(
         StorageError, match="the file of pairs for model Net, dataset toy, is of other weights"
     ):
-        further_criteria(measured, *paths, {"jit": None})
+        invariance_criteria(measured, *paths, {"jit": None})
 
 
 def test_an_item_without_a_limit_is_a_sentence():

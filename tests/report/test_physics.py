@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from soaflow.errors import ConfigError, StorageError
+from soaflow.physics.separation import auc_error
 from soaflow.report.physics import physics_plot
 from soaflow.report.response import response_along_truth
-from soaflow.report.tagging import auc_error
 from soaflow.soa.split import split_rows
 
 REGRESSION = {"output": "reco_pt", "collection": "jets", "item": "gen_pt", "loss": "squared_error"}
@@ -129,23 +129,6 @@ def test_area_is_the_chance_that_signal_scores_above_background(
     for efficiency, mistag in figures["mistag"].items():
         threshold = max(t for t in score if np.mean(signal >= t) >= float(efficiency))
         assert mistag == pytest.approx(np.mean(background >= threshold))
-
-
-@pytest.mark.parametrize(
-    ("auc", "signal", "background", "error"),
-    [(0.5, 60, 60, 0.0529), (0.8, 40, 60, 0.0474), (0.9, 20, 20, 0.0514), (1.0, 3, 4, 0), (0.0, 3, 4, 0)],
-)
-def test_error_of_the_area_is_the_spread_of_samples(auc, signal, background, error) -> None:
-    assert auc_error(auc, signal, background) == pytest.approx(error, rel=0.002)
-    if 0 < auc < 1:
-        # Exponential scores, which the formula is exact for: P(signal > background) = auc.
-        random = np.random.default_rng(5)
-        samples = 8_000_000 // (signal * background)
-        above = random.exponential(auc / (1 - auc), (samples, signal, 1))
-        below = random.exponential(1, (samples, 1, background))
-        areas = (above > below).mean(axis=(1, 2))
-        assert areas.mean() == pytest.approx(auc, abs=0.003)
-        assert areas.std() == pytest.approx(error, rel=0.05)
 
 
 def test_error_of_the_area_is_told(write_shard: WriteShard, tmp_path: Path) -> None:

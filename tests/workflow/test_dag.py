@@ -102,17 +102,27 @@ def test_other_batches_are_measured_and_no_predictions_made(finished, config):
     }
 
 
+def test_a_tolerance_of_an_observable_judges_its_model_again_and_measures_nothing(finished, config):
+    config["models"]["JetTagger"]["physics"][0]["tolerances"]["flips"] = 0.5
+    jobs = finished.planned(config)
+    assert rules(jobs) == EVERYTHING_FROM_VERDICTS
+    assert {wildcards["model"] for rule, wildcards in jobs if rule == "judge"} == {"JetTagger"}
+
+
+def test_a_working_point_measures_the_decisions_of_its_model_again_and_runs_nothing(finished, config):
+    config["models"]["JetTagger"]["physics"][0]["working_points"][0]["threshold"] = 0.4
+    jobs = finished.planned(config)
+    assert rules(jobs) == {"measure_decisions", "plot_decisions"} | EVERYTHING_FROM_VERDICTS
+    assert {wildcards["model"] for rule, wildcards in jobs if rule == "measure_decisions"} == {"JetTagger"}
+
+
 def test_a_batch_size_reruns_the_jobs_of_its_variant(finished, config):
     config["variants"]["aot_b7"]["batch_size"] = 8
     jobs = finished.planned(config)
     assert variants(jobs, "infer") == {"aot_b7"}
-    assert rules(jobs) == EVERYTHING_FROM_VERDICTS | {
-        "infer",
-        "measure_differences",
-        "measure_pairs",
-        "plot_invariance",
-        "plot_performance",
-    }
+    measured = {"measure_differences", "measure_decisions", "measure_pairs"}
+    drawn = {"plot_decisions", "plot_invariance", "plot_performance"}
+    assert rules(jobs) == {"infer"} | measured | drawn | EVERYTHING_FROM_VERDICTS
 
 
 def test_a_new_variant_builds_nothing_that_is_there(finished, config):

@@ -26,6 +26,7 @@ REPRODUCIBLE = (
     "differences",
     "invariance",
     "pairs",
+    "decisions",
     "verdicts",
 )
 
@@ -70,8 +71,10 @@ def test_every_file_of_the_contract_is_there(finished):
         "differences/toy/1/SimpleNet.aot_b7.json",
         "invariance/toy/SimpleNet.aot.json",
         "pairs/toy/SimpleNet.json",
+        "decisions/toy/SimpleNet.aot_b7.json",
         "verdicts/toy/SimpleNet.aot_b7.json",
         "verdicts/passed.txt",
+        "report/decisions/JetTagger.svg",
         "report/verdicts.html",
         "report/performance/SimpleNet.svg",
         "report/invariance/SimpleNet.svg",
@@ -194,6 +197,16 @@ def test_few_events_pass_every_stage(make_checkout, test_config, tmp_path, event
     config["models"]["SimpleNet"]["training"]["targets"] = [
         {"output": "sum", "collection": "images", "item": "image_class", "loss": "squared_error"}
     ]
+    config["models"]["SimpleNet"]["physics"] = [
+        {
+            "name": "large",
+            "kind": "score",
+            "output": "sum",
+            "working_points": [{"name": "loose", "threshold": 10}],
+            "truth": {"collection": "images", "item": "image_class", "equals": 1},
+            "tolerances": {"flips": 0},
+        }
+    ]
     checkout = make_checkout(tmp_path / "checkout", config)
     done = checkout.snakemake()
     assert done.returncode == 0, done.stderr
@@ -206,10 +219,12 @@ def test_a_failed_verdict_fails_the_run_and_names_the_rows(make_checkout, test_c
     config = copy.deepcopy(test_config)
     config["models"] = {"SimpleNet": config["models"]["SimpleNet"] | {"variants": ["eager"]}}
     config["tolerances"]["float32"] = {"absolute": 0.0, "relative": 0.0}
+    config["models"]["SimpleNet"]["physics"][0]["tolerances"] = {"bias_shift": 0.0}
     checkout = make_checkout(tmp_path / "checkout", config)
     done = checkout.snakemake("results/verdicts/passed.txt")
     assert done.returncode != 0
     assert "SimpleNet" in done.stderr
     assert "row" in done.stderr
+    assert "bias shift of pt_response" in done.stderr
     assert not Path(checkout.folder, "results/verdicts/passed.txt").exists()
     assert Path(checkout.folder, "results/verdicts/summary.tsv").exists()

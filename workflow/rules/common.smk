@@ -383,6 +383,62 @@ def sliced_items(wildcards):
     }
 
 
+def dataset_files(pattern, wildcards, **replaced):
+    """The pattern filled with every shard of the dataset."""
+    shards = range(settings.datasets[wildcards.dataset].shards)
+    return expand(pattern, shard=shards, **{**wildcards, **replaced})
+
+
+PREDICTIONS = "results/predictions/{dataset}/{shard}/{model}.{variant}.h5"
+
+
+def dataset_predictions(wildcards):
+    return dataset_files(PREDICTIONS, wildcards)
+
+
+def dataset_references(wildcards):
+    return dataset_files(PREDICTIONS, wildcards, variant=REFERENCE.name)
+
+
+def dataset_events(wildcards):
+    return event_files(wildcards.dataset)
+
+
+def observable_entries(wildcards):
+    """What a physicist takes from the model's outputs, without the limits, which measure nothing."""
+    return [asdict(observable) for observable in model_of(wildcards).observables]
+
+
+def observable_limits(wildcards):
+    """How far each observable of the model may shift."""
+    limits = model_of(wildcards).limits
+    return {name: asdict(limit) for name, limit in limits.items()}
+
+
+def variant_decisions(wildcards):
+    """The decisions of a variant, if its model has observables."""
+    if not model_of(wildcards).observables:
+        return []
+    return expand("results/decisions/{dataset}/{model}.{variant}.json", **wildcards)
+
+
+def model_decisions(wildcards):
+    """The decisions of a model on each dataset in each variant."""
+    model = model_of(wildcards)
+    return expand(
+        "results/decisions/{dataset}/{model}.{variant}.json",
+        dataset=model.datasets,
+        model=model.name,
+        variant=model.variants,
+    )
+
+
+def decision_plots():
+    """Those of the models that have observables."""
+    names = [name for name, model in settings.models.items() if model.observables]
+    return expand("results/report/decisions/{model}.svg", model=names)
+
+
 def dtype_tolerances(wildcards):
     """The tolerance of every output item, for the dtype that an artifact computes in."""
     return tolerance_entries(wildcards.model, wildcards.dtype)

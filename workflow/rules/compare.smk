@@ -35,6 +35,7 @@ rule judge:
         yard=yard_measurements,
         invariance=variant_invariance,
         pairs=limited_pairs,
+        decisions=variant_decisions,
     output:
         verdict="results/verdicts/{dataset}/{model}.{variant}.json",
     log:
@@ -55,6 +56,7 @@ rule judge:
         yardstick=variant_yardstick,
         batch_limits=variant_batch_limits,
         pair_limits=variant_pair_limits,
+        limits=observable_limits,
         waivers=variant_waivers,
         code=script_code("judge"),
     message:

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 with job_log(snakemake.log[0]):
-    from soaflow.compare.invariance import further_criteria, limits_of
+    from soaflow.compare.decision_criteria import decision_criteria, limits_by_observable
+    from soaflow.compare.invariance import invariance_criteria, limits_of
     from soaflow.compare.judging import judge
     from soaflow.compare.measurement import merged, read_measurement
     from soaflow.compare.tolerances import Tolerance
@@ -26,13 +27,20 @@ with job_log(snakemake.log[0]):
         {item: Tolerance(**entry) for item, entry in snakemake.params.tolerances.items()},
         yard=merged(yard, shards) if yard else None,
         yardstick=None if yardstick is None else Yardstick(**yardstick),
-        further=further_criteria(
-            measured,
-            snakemake.input.invariance,
-            limits_of(snakemake.params.batch_limits),
-            snakemake.input.get("pairs"),
-            limits_of(snakemake.params.pair_limits),
-        ),
+        further=[
+            *invariance_criteria(
+                measured,
+                snakemake.input.invariance,
+                limits_of(snakemake.params.batch_limits),
+                snakemake.input.get("pairs"),
+                limits_of(snakemake.params.pair_limits),
+            ),
+            *decision_criteria(
+                measured,
+                snakemake.input.get("decisions"),
+                limits_by_observable(snakemake.params.limits),
+            ),
+        ],
         waivers=[Waiver(**entry) for entry in snakemake.params.waivers],
     )
     write_verdict(snakemake.output.verdict, verdict)

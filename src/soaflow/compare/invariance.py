@@ -32,7 +32,7 @@ RERUN = "rerun"
 """Name of the criterion that a run repeated gives the same bits."""
 
 
-def further_criteria(
+def invariance_criteria(
     measured: Measurement,
     invariance: Path | str,
     batch_limits: Limits,

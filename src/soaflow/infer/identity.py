@@ -4,8 +4,6 @@ The invariant: predictions of other weights, or of events that are described oth
 digests, so the comparison refuses to judge the ones by the others.
 """
 
-import hashlib
-import json
 from pathlib import Path
 
 from soaflow.files import sha256_of_file
@@ -31,8 +29,7 @@ def made_from(
     -------
     dict
         `events_sha256`, of all that the events file says of itself (source, seed, first event, layouts,
-        rows) and not of its data, which may be too large to read once more; and `weights_sha256` of the
-        weights' file.
+        rows) and not of its data; and `weights_sha256` of the weights' file.
 
     Raises
     ------
@@ -41,16 +38,7 @@ def made_from(
     ArtifactError
         If the passport is missing or damaged.
     """
-    header = read_header(events, EVENTS)
-    described = {
-        "attributes": dict(header.attributes),
-        "collections": {
-            name: [stored.placement.rows, stored.placement.layout.digest()]
-            for name, stored in header.collections.items()
-        },
-    }
-    text = json.dumps(described, sort_keys=True, default=str)
-    found = {"events_sha256": hashlib.sha256(text.encode()).hexdigest()}
+    found = {"events_sha256": read_header(events, EVENTS).description_sha256()}
     if weights is not None:
         found["weights_sha256"] = sha256_of_file(weights)
     elif artifact is not None:

@@ -1,8 +1,7 @@
 """How near a regression comes to the truth: its response, and the response along the truth.
 
-The response is `prediction / truth`; its median is the scale, half the distance of its quantiles at
-16 and 84 % the resolution (for a normal distribution, one standard deviation). It needs a truth above
-zero: other rows, and predictions that are not finite, are left out and counted.
+Response, bias and resolution are those of `soaflow.physics.response`. Rows without a truth above zero, and
+predictions that are not finite, are left out and counted.
 """
 
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from soaflow.physics.response import QUANTILES, Response, responses
 from soaflow.report.style import FAINT, PALETTE, counted, headline, nothing_to_show, plain_log_axis, with_unit
 from soaflow.report.validation import ValidationRows
 
-QUANTILES = (0.16, 0.5, 0.84)
 _BINS_ALONG_TRUTH, _ROWS_PER_BIN = 10, 20
 
 
@@ -84,8 +83,9 @@ def draw_response(figure: Figure, rows: ValidationRows, title: str) -> dict[str,
     """
     truth = rows.truth.reshape(-1).astype(np.float64)
     prediction = rows.prediction.reshape(-1).astype(np.float64)
-    usable = np.isfinite(truth) & np.isfinite(prediction) & (truth > 0)
-    truth, response = truth[usable], prediction[usable] / truth[usable]
+    response = responses(truth, prediction)
+    usable = np.isfinite(response)
+    truth, response = truth[usable], response[usable]
     found: dict[str, Any] = {"used": len(truth), "left_out": int(np.count_nonzero(~usable))}
     spread, along = figure.subplots(1, 2)
     headline(spread, title)
@@ -95,8 +95,8 @@ def draw_response(figure: Figure, rows: ValidationRows, title: str) -> dict[str,
         for axes in (spread, along):
             nothing_to_show(axes, sentence)
         return found | {"bias": None, "resolution": None}
-    low, median, high = np.quantile(response, QUANTILES)
-    found |= {"bias": float(median - 1), "resolution": float((high - low) / 2)}
+    whole = Response.of(*np.quantile(response, QUANTILES).tolist())
+    found |= {"bias": whole.bias, "resolution": whole.resolution}
     _draw_spread(spread, response - 1, found, rows.item)
     _draw_along(along, response_along_truth(truth, response), rows)
     return found

@@ -2,12 +2,8 @@
 
 Efficiency is the fraction of signal above a threshold, mistag rate that of background. The area under
 the curve (AUC) is the probability that a signal row scores above a background row.
-
->>> round(auc_error(0.86, signal=60, background=160), 3)
-0.032
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -16,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from soaflow.physics.separation import auc_error, is_signal
 from soaflow.report.style import FAINT, PALETTE, counted, headline, nothing_to_show
 from soaflow.report.validation import ValidationRows
 
@@ -46,7 +43,7 @@ def draw_tagging(figure: Figure, rows: ValidationRows, title: str, equals: float
     score = rows.prediction.reshape(-1).astype(np.float64)
     usable = np.isfinite(score)
     truth = rows.truth.reshape(-1)[usable]
-    signal = (truth == equals) if equals is not None else (truth > 0.5)
+    signal = is_signal(truth, equals)
     score = score[usable]
     found: dict[str, Any] = {
         "signal": int(np.count_nonzero(signal)),
@@ -71,32 +68,6 @@ def draw_tagging(figure: Figure, rows: ValidationRows, title: str, equals: float
     found["mistag"] = {f"{e:g}": float(mistag[np.argmax(efficiency >= e)]) for e in WORKING_POINTS}
     _draw_curve(curve, efficiency, mistag, found)
     return found
-
-
-def auc_error(auc: float, signal: int, background: int) -> float:
-    """Return the standard error of an area under the curve.
-
-    Parameters
-    ----------
-    auc
-        From 0 to 1. At 0 and 1 the error is 0, which says too little of few rows.
-    signal, background
-        Numbers of rows, from 1.
-
-    Returns
-    -------
-    float
-        By J. A. Hanley and B. J. McNeil, Radiology 143 (1982) 29, with their
-        approximation for scores of negative exponential distributions.
-    """
-    two_signal_above = auc / (2 - auc)
-    above_two_background = 2 * auc**2 / (1 + auc)
-    variance = (
-        auc * (1 - auc)
-        + (signal - 1) * (two_signal_above - auc**2)
-        + (background - 1) * (above_two_background - auc**2)
-    ) / (signal * background)
-    return math.sqrt(max(0.0, variance))
 
 
 def _draw_scores(

@@ -5,6 +5,7 @@ has a header can map the blobs. All that can be wrong with a file is found here,
 """
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -78,6 +79,21 @@ class FileHeader:
                 f"{self.path} has no collection '{name}': it has {', '.join(self.collections) or 'none'}"
             )
         return self.collections[name]
+
+    def description_sha256(self) -> str:
+        """Return the SHA-256 of all that the file says of itself: attributes, layouts and rows.
+
+        Not of its data, which may be too large to read once more.
+        """
+        described = {
+            "attributes": dict(self.attributes),
+            "collections": {
+                name: [stored.placement.rows, stored.placement.layout.digest()]
+                for name, stored in self.collections.items()
+            },
+        }
+        text = json.dumps(described, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
