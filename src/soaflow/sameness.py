@@ -8,7 +8,7 @@ joins to what would be said of all.
 (1, ('0', 1), 0.5)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from soaflow.distances import absolute_differences, magnitudes, rounded, same_bits, ulp_distances
 from soaflow.envelope import Envelope, extended, is_envelope, joined
-from soaflow.soa.storage import MappedBlob
+from soaflow.rows import Values
+from soaflow.soa.layout import Item
 
 VALUES_PER_CHUNK = 1 << 18
 """Values looked at at a time; bounds the memory, and changes no figure."""
@@ -112,8 +113,8 @@ class OutputSameness:
 
 
 def sameness(
-    first: npt.NDArray[Any],
-    other: npt.NDArray[Any],
+    first: Values,
+    other: Values,
     *,
     shard: str,
     values_per_chunk: int = VALUES_PER_CHUNK,
@@ -140,23 +141,20 @@ def sameness(
         raise ValueError(f"the values are {first.dtype} {first.shape} and {other.dtype} {other.shape}")
     found = Sameness.of_nothing()
     step = max(1, values_per_chunk // max(1, int(np.prod(first.shape[1:]))))
-    for begin in range(0, len(first), step):
+    for begin in range(0, first.shape[0], step):
         found = found.joined(
             _of_chunk(first[begin : begin + step], other[begin : begin + step], shard, begin)
         )
     return found
 
 
-def sameness_of_outputs(first: MappedBlob, other: MappedBlob, *, shard: str) -> tuple[OutputSameness, ...]:
-    """Compare all items of two blobs of predictions, for as many rows as the other has; see `sameness`."""
-    rows = other.placement.rows
+def sameness_of_outputs(
+    items: Sequence[Item], first: Mapping[str, Values], other: Mapping[str, Values], *, shard: str
+) -> tuple[OutputSameness, ...]:
+    """Compare the values of items by name; see `sameness`."""
     return tuple(
-        OutputSameness(
-            item.name,
-            item.unit,
-            sameness(first.by_row(item.name)[:rows], other.by_row(item.name), shard=shard),
-        )
-        for item in other.placement.layout.items
+        OutputSameness(item.name, item.unit, sameness(first[item.name], other[item.name], shard=shard))
+        for item in items
     )
 
 

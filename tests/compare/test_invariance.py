@@ -188,6 +188,12 @@ def test_a_limited_pair_is_read_and_one_not_compared_is_refused(measured, write_
         invariance_criteria(measured, *paths, {"jit": None})
 
 
+def test_where_nothing_is_limited_nothing_is_read(measured):
+    assert invariance_criteria(measured, None, {}, None, {}) == []
+    with pytest.raises(AssertionError):
+        invariance_criteria(measured, None, limits(0.0), None, {})
+
+
 def test_an_item_without_a_limit_is_a_sentence():
     with pytest.raises(ConfigError, match="item 'score' has no limit of its own: there are some for pt"):
         criteria_of(invariance(), limits_of({"pt": {"absolute": 0.0, "relative": 0.0}}))

@@ -90,6 +90,8 @@ use rule judge as judge_emulated with:
         shards=["0"],
         tolerances=dtype_tolerances,
         yardstick=None,
+        batch_limits={},
+        pair_limits={},
         waivers=[],
         code=script_code("judge"),
     message:
@@ -133,6 +135,8 @@ use rule judge as judge_bits with:
         shards=["0"],
         tolerances=no_tolerances,
         yardstick=None,
+        batch_limits={},
+        pair_limits={},
         waivers=[],
         code=script_code("judge"),
     message:

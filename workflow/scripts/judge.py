@@ -30,7 +30,7 @@ with job_log(snakemake.log[0]):
         further=[
             *invariance_criteria(
                 measured,
-                snakemake.input.invariance,
+                snakemake.input.get("invariance"),
                 limits_of(snakemake.params.batch_limits),
                 snakemake.input.get("pairs"),
                 limits_of(snakemake.params.pair_limits),

@@ -34,7 +34,7 @@ RERUN = "rerun"
 
 def invariance_criteria(
     measured: Measurement,
-    invariance: Path | str,
+    invariance: Path | str | None,
     batch_limits: Limits,
     pairs: Path | str | None,
     pair_limits: Limits,
@@ -46,9 +46,10 @@ def invariance_criteria(
     measured
         The differences of the variant that is judged; the files must be of the same weights and events.
     invariance
-        The file of the variant, or of one that differs from it in the batch size alone.
+        The file of the variant, or of one that differs from it in the batch size alone; needed where an item
+        is limited.
     batch_limits
-        By item; see `criteria_of`.
+        By item; see `criteria_of`. Without any, nothing is asked about a rerun and batches.
     pairs
         The file of all pairs; needed where one is limited.
     pair_limits
@@ -59,9 +60,12 @@ def invariance_criteria(
     StorageError
         If a file is not such a measurement, or is of something else.
     """
-    found = read_invariance(invariance)
-    require_same_origin(found, measured)
-    criteria = [criteria_of(found, batch_limits)]
+    criteria = []
+    if batch_limits:
+        assert invariance is not None
+        found = read_invariance(invariance)
+        require_same_origin(found, measured)
+        criteria.append(criteria_of(found, batch_limits))
     if pair_limits:
         assert pairs is not None
         beside = read_pairs(pairs)

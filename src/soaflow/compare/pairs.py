@@ -6,6 +6,7 @@ as the files say, and what is found does not depend on the order in which the fi
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -14,12 +15,11 @@ from typing import ClassVar
 from soaflow.compare.agreement import check_agreement
 from soaflow.compare.measurement import Shard, check_shards
 from soaflow.compare.places import place_order
+from soaflow.compare.sources import Source, opened_source
 from soaflow.errors import StorageError
 from soaflow.files import write_json
 from soaflow.records import read_record, to_json
 from soaflow.sameness import OutputSameness, joined_outputs, sameness_of_outputs
-from soaflow.soa.signature import PREDICTION_COLLECTION
-from soaflow.soa.storage import PREDICTIONS, FileHeader, map_blob, read_header
 
 PAIRS_VERSION = 1
 """Version of the keys of the file."""
@@ -122,20 +122,21 @@ def measure_pairs(predictions: Sequence[Path | str], variants: Sequence[str], pa
     OutputError
         If the file cannot be written.
     """
-    headers = _by_shard([read_header(file, PREDICTIONS) for file in predictions], variants)
     found: dict[tuple[str, str], tuple[OutputSameness, ...]] = {}
     shards: list[Shard] = []
-    for shard, by_variant in headers.items():
-        blobs = {name: map_blob(header, PREDICTION_COLLECTION) for name, header in by_variant.items()}
-        rows = blobs[variants[0]].placement.rows
-        shards.append(Shard(shard, rows, _stated("events_sha256", by_variant)))
-        for two in combinations(variants, 2):
-            first, other = _wider_first(by_variant, *two)
-            check_agreement(by_variant[first], by_variant[other], first_rows=False)
-            outputs = sameness_of_outputs(blobs[first], blobs[other], shard=shard)
-            before = found.get((first, other))
-            found[first, other] = outputs if before is None else joined_outputs(before, outputs)
-    one = next(iter(headers.values()))
+    with ExitStack() as stack:
+        by_shard = _by_shard([stack.enter_context(opened_source(file)) for file in predictions], variants)
+        for shard, sources in by_shard.items():
+            shards.append(Shard(shard, sources[variants[0]].rows, _stated("events_sha256", sources)))
+            for two in combinations(variants, 2):
+                first, other = _wider_first(sources, *two)
+                check_agreement(sources[first], sources[other], first_rows=False)
+                outputs = sameness_of_outputs(
+                    sources[other].items, sources[first].values, sources[other].values, shard=shard
+                )
+                before = found.get((first, other))
+                found[first, other] = outputs if before is None else joined_outputs(before, outputs)
+    one = next(iter(by_shard.values()))
     pairs = Pairs(
         dataset=_stated("dataset", one),
         model=_stated("model", one),
@@ -159,28 +160,27 @@ def read_pairs(path: Path | str) -> Pairs:
     return read_record(Pairs, path, kind="pairs", version=PAIRS_VERSION, remedy="compare the variants again")
 
 
-def _stated(key: str, headers: Mapping[str, FileHeader]) -> str:
+def _stated(key: str, sources: Mapping[str, Source]) -> str:
     """Return what the files that agree with one another say, if any of them says it."""
-    said = (str(header.attributes.get(key, "")) for header in headers.values())
-    return next(filter(None, said), "")
+    return next(filter(None, (source.identity[key] for source in sources.values())), "")
 
 
-def _by_shard(headers: Sequence[FileHeader], variants: Sequence[str]) -> dict[str, dict[str, FileHeader]]:
+def _by_shard(sources: Sequence[Source], variants: Sequence[str]) -> dict[str, dict[str, Source]]:
     """Return the files by shard, in the order of their names, and variant; each must be there once."""
-    found: dict[str, dict[str, FileHeader]] = defaultdict(dict)
-    for header in headers:
-        shard, variant = (str(header.attributes.get(key, "")) for key in ("shard", "variant"))
+    found: dict[str, dict[str, Source]] = defaultdict(dict)
+    for source in sources:
+        shard, variant = source.identity["shard"], source.identity["variant"]
         if variant not in variants:
             raise StorageError(
-                f"{header.path} is of variant '{variant}', and the pairs are of {', '.join(variants)}: "
+                f"{source.path} is of variant '{variant}', and the pairs are of {', '.join(variants)}: "
                 "name the predictions of these"
             )
         if variant in found[shard]:
             raise StorageError(
-                f"{header.path} and {found[shard][variant].path} are both of variant '{variant}', shard "
+                f"{source.path} and {found[shard][variant].path} are both of variant '{variant}', shard "
                 f"'{shard}': name one of them"
             )
-        found[shard][variant] = header
+        found[shard][variant] = source
     for shard, by_variant in found.items():
         if missing := [name for name in variants if name not in by_variant]:
             raise StorageError(
@@ -189,10 +189,7 @@ def _by_shard(headers: Sequence[FileHeader], variants: Sequence[str]) -> dict[st
     return {shard: found[shard] for shard in sorted(found, key=lambda shard: place_order(shard, 0))}
 
 
-def _wider_first(headers: Mapping[str, FileHeader], first: str, other: str) -> tuple[str, str]:
+def _wider_first(sources: Mapping[str, Source], first: str, other: str) -> tuple[str, str]:
     """Return the two variants, the one with wider floats first."""
-    widths = [
-        sum(item.itemsize for item in headers[name].collection(PREDICTION_COLLECTION).placement.layout.items)
-        for name in (first, other)
-    ]
+    widths = [sum(item.itemsize for item in sources[name].items) for name in (first, other)]
     return (other, first) if widths[1] > widths[0] else (first, other)

@@ -17,7 +17,7 @@ from soaflow.infer.proof import judge_proof
 from soaflow.infer.run import MappedEvents, ProvenRun
 from soaflow.infer.variants import Variant
 from soaflow.invariance import Batches, Invariance, write_invariance
-from soaflow.sameness import sameness_of_outputs
+from soaflow.sameness import OutputSameness, sameness_of_outputs
 from soaflow.soa.signature import Signature
 from soaflow.soa.storage import MappedBlob
 
@@ -87,19 +87,16 @@ def measure_invariance(
     loaded_once = cache(load)  # by the first run, where a job does: after its tensors are there
     label = f"model {model}, variant {variant.name}, {events_path}"
 
-    def outputs(size: int, at_most: int = rows) -> MappedBlob:
-        run = ProvenRun(loaded_once, signature, events, replace(variant, batch_size=size))
+    def run(size: int, at_most: int = rows) -> MappedBlob:
+        proven = ProvenRun(loaded_once, signature, events, replace(variant, batch_size=size))
         written = blob_in_memory(signature.output_layout.place(min(rows, at_most, events.rows)))
-        judge_proof(run.into(written, label=label), str(path))
+        judge_proof(proven.into(written, label=label), str(path))
         return written
 
-    first = outputs(ALL_ROWS)
+    first = run(ALL_ROWS)
     attributes = events.header.attributes
     dataset, shard = (str(attributes.get(key, "")) for key in ("dataset", "shard"))
-    batches = tuple(
-        Batches(size, sameness_of_outputs(first, outputs(size, size * calls), shard=shard))
-        for size in batch_sizes
-    )
+    batches = tuple(Batches(size, _compared(first, run(size, size * calls), shard)) for size in batch_sizes)
     found = Invariance(
         dataset=dataset,
         shard=shard,
@@ -108,8 +105,15 @@ def measure_invariance(
         weights_sha256=made_from.get("weights_sha256", ""),
         events_sha256=made_from.get("events_sha256", ""),
         rows=first.placement.rows,
-        rerun=sameness_of_outputs(first, outputs(ALL_ROWS), shard=shard),
+        rerun=_compared(first, run(ALL_ROWS), shard),
         batches=batches,
     )
     write_invariance(path, found)
     return found
+
+
+def _compared(first: MappedBlob, other: MappedBlob, shard: str) -> tuple[OutputSameness, ...]:
+    """Compare the outputs of a run with those of the first one, for as many rows as it has."""
+    rows, items = other.placement.rows, other.placement.layout.items
+    values = [{item.name: blob.by_row(item.name)[:rows] for item in items} for blob in (first, other)]
+    return sameness_of_outputs(items, *values, shard=shard)
