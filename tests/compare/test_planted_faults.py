@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from soaflow.compare.judging import judge, judge_again
+from soaflow.compare.judging import judge, with_yardstick
 from soaflow.compare.measuring import measure_files
 from soaflow.compare.summary import failures, summarise
 from soaflow.compare.tolerances import Tolerance
@@ -93,8 +93,8 @@ def test_small_fault_within_the_tolerances_is_caught_by_the_yardstick(compare: A
     assert summarise([verdict])[0].yard_ratio == output.yard_ratio
 
     needed = output.minimum_factor
-    assert judge_again(verdict, Tolerance(1, 0), yardstick=Yardstick(needed * 1.0001, 1e-7)).passed
-    assert not judge_again(verdict, Tolerance(1, 0), yardstick=Yardstick(needed * 0.9999, 1e-7)).passed
+    assert with_yardstick(verdict, Yardstick(needed * 1.0001, 1e-7)).passed
+    assert not with_yardstick(verdict, Yardstick(needed * 0.9999, 1e-7)).passed
     assert compare(values, Tolerance(1, 0), yardstick=None).passed
     write_verdict(tmp_path / "verdict.json", verdict)
     assert read_verdict(tmp_path / "verdict.json") == verdict

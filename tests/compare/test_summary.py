@@ -71,8 +71,8 @@ def test_failures_name_the_rows() -> None:
     (sentence,) = failures(verdicts)
     tolerance = (
         "tolerance: 1.9999 GeV where 1e-05 is allowed (beside 0.0001 times the reference; at most 1 of 3 "
-        "values are over; the largest difference is 2 GeV at shard 0, row 2 (3, reference 1); or 1.99999 times the "
-        "reference would pass); 1.9999 would pass"
+        "values are over; the largest difference is 2 GeV at shard 0, row 2 (3, reference 1); or "
+        "1.99999 times the reference would pass); 1.9999 would pass"
     )
     not_finite = (
         "not finite: 1 values where 0 is allowed (0 NaN and 1 infinities on one side only, the first at "

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from soaflow.compare.judging import judge, judge_again
+from soaflow.compare.judging import judge, with_tolerances
 from soaflow.compare.measuring import measure_files
 from soaflow.compare.places import Place
 from soaflow.compare.tolerances import Tolerance
@@ -107,15 +107,15 @@ def test_judged_again_as_if_compared_again(values: Values, write_predictions: An
     for absolute in (0.0, 1e-2, 0.1, 1.0):
         for relative in (0.0, 1e-3, 2e-3, 1e-2):
             tolerance = Tolerance(absolute, relative)
-            again, direct = judge_again(first, tolerance), compare_files(*paths, tolerance)
+            again, direct = with_tolerances(first, tolerance), compare_files(*paths, tolerance)
             assert again.passed == direct.passed
             outcomes.add(again.passed)
     assert outcomes == {True, False}
     needed = first.outputs[0].minimum_absolute
     assert needed is not None
-    assert judge_again(first, Tolerance(needed * 1.000001, 1e-4)).passed
-    assert not judge_again(first, Tolerance(needed * 0.999999, 1e-4)).passed
-    assert judge_again(first, STRICT) == first
+    assert with_tolerances(first, Tolerance(needed * 1.000001, 1e-4)).passed
+    assert not with_tolerances(first, Tolerance(needed * 0.999999, 1e-4)).passed
+    assert with_tolerances(first, STRICT) == first
 
 
 def test_written_twice_with_equal_bytes_and_read_back(

@@ -1,14 +1,21 @@
-"""`soaflow compare`: judge predictions against a reference."""
+"""`soaflow compare`: judge predictions, from soaflow or from anywhere, against a reference."""
 
 import argparse
+from pathlib import Path
 
+from soaflow.cli.layout import read_layout
 from soaflow.cli.verdicts import told
 from soaflow.compare.judging import judge
-from soaflow.compare.measurement import Measurement
-from soaflow.compare.measuring import measure_files
+from soaflow.compare.measurement import Measurement, write_measurement
+from soaflow.compare.measuring import measure
+from soaflow.compare.sources import is_own, opened_sources, unstated
 from soaflow.compare.tolerances import Tolerance
 from soaflow.compare.verdict import write_verdict
+from soaflow.errors import ConfigError
 from soaflow.files import check_not_inputs
+from soaflow.soa.layout import DEFAULT_ALIGNMENT, Layout
+from soaflow.soa.signature import PREDICTION_COLLECTION
+from soaflow.soa.storage import PREDICTIONS, read_header
 
 EXACT = Tolerance(absolute=0.0, relative=0.0)
 
@@ -20,14 +27,34 @@ BY_DTYPE = {
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare two predictions files, print the table and the failures, and write the verdict if asked."""
-    if arguments.json:
-        check_not_inputs((arguments.json,), (arguments.reference, arguments.candidate))
-    measured = measure_files(arguments.reference, arguments.candidate)
+    """Compare two files, print the table and the failures, and write the verdict and the figures if asked."""
+    outputs = [path for path in (arguments.json, arguments.measurement) if path]
+    check_not_inputs(outputs, (arguments.reference, arguments.candidate))
+    if arguments.layout and not arguments.blob:
+        raise ConfigError("--layout names the items of a blob: give it with --blob")
+    layout = _layout(arguments.layout) if arguments.layout else None
+    with opened_sources(arguments.reference, arguments.candidate, raw=arguments.blob, blob=layout) as (
+        reference,
+        candidate,
+    ):
+        measured = measure(reference, candidate)
+        notes = unstated(reference, candidate), unstated(candidate, reference)
     verdict = judge(measured, _tolerances(arguments, measured))
+    if arguments.measurement:
+        write_measurement(arguments.measurement, measured)
     if arguments.json:
         write_verdict(arguments.json, verdict)
-    return told(verdict)
+    code = told(verdict)
+    for note in filter(None, notes):
+        print(f"note: {note}")
+    return code
+
+
+def _layout(path: Path) -> Layout:
+    """Return the layout of a predictions file, or the one that a file lists."""
+    if path.suffix in (".yaml", ".yml", ".json") or not is_own(path):
+        return read_layout(path, DEFAULT_ALIGNMENT)
+    return read_header(path, PREDICTIONS).collection(PREDICTION_COLLECTION).placement.layout
 
 
 def _tolerances(arguments: argparse.Namespace, measured: Measurement) -> Tolerance | dict[str, Tolerance]:

@@ -13,7 +13,7 @@ from soaflow.soa.layout import Layout
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the layout that a file lists, for a number of rows."""
-    placement = _read_layout(arguments.file, arguments.alignment).place(arguments.rows)
+    placement = read_layout(arguments.file, arguments.alignment).place(arguments.rows)
     if arguments.json:
         print_json(placement_mapping(placement))
         return 0
@@ -26,7 +26,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _read_layout(path: Path, alignment: int) -> Layout:
+def read_layout(path: Path, alignment: int) -> Layout:
+    """Read the items that a YAML or JSON file lists.
+
+    Raises
+    ------
+    LayoutError
+        If the file cannot be read or is no list of items.
+    """
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -93,15 +93,19 @@ example:
 
 _COMPARE = """\
 Compare the predictions in B with the reference in A, item by item, and judge them. A value
-passes when |b - a| <= absolute + relative * |a|."""
+passes when |b - a| <= absolute + relative * |a|. Either file may come from anywhere, as long as it
+has the items by name: an HDF5 file of any kind, a NumPy .npz or .npy, or a ROOT file with one tree of
+flat branches; with --blob, B is the bytes of a CMSSW SoA buffer."""
 
 _COMPARE_EPILOG = """\
 Without --absolute and --relative the tolerances follow each item's dtype in B: for float32 an
 absolute one of 1e-5 and a relative one of 1e-4, for float64 1e-9 and 1e-9, for integers and
 bools 0 and 0. If one of the two is given, the other is 0.
 
-example:
+examples:
   soaflow compare reference.h5 predictions.h5 --absolute 1e-3 --json verdict.json
+  soaflow compare reference.h5 golden.npz
+  soaflow compare reference.h5 cmssw.bin --blob --layout predictions.h5
 
 exit codes: 0 the verdict passed, 1 it failed, 2 bad use or bad input"""
 
@@ -120,17 +124,19 @@ examples:
 exit codes: 0 no operation diverges, 1 one does, 2 bad use or bad input"""
 
 _JUDGE = """\
-Judge a verdict again at other tolerances, for all its outputs alike. It needs the verdict alone,
-not the predictions: the figures in it tell whether any value is over a tolerance."""
+Judge a verdict again at other limits. It needs the verdict alone, not the predictions: the figures
+in it tell whether any value is over a tolerance. --absolute, --relative, --factor and --floor are for
+all its outputs alike; --config takes tolerances, yardstick and waivers as a run with it would."""
 
 _JUDGE_EPILOG = """\
-If one of the two tolerances is given, the other is 0; without either, those of the verdict are
-used. How many values are over a tolerance is known only for the one compared with.
+If one of the two tolerances is given, the other is 0; if just one of the yardstick's two numbers is
+given, the factor is 2 and the floor 0. What is not given stays as it is.
 
-example:
-  soaflow judge results/verdicts/toy/0/SimpleNet.jit.json --absolute 1e-3 --relative 1e-4
+examples:
+  soaflow judge results/verdicts/toy/SimpleNet.jit.json --absolute 1e-3 --relative 1e-4
+  soaflow judge results/verdicts/toy/SimpleNet.jit.json --config config/config.yaml
 
-exit codes: 0 it passes, 1 it fails, 2 bad use or bad input"""
+exit codes: 0 it passes or is waived, 1 it fails, 2 bad use or bad input"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -211,10 +217,23 @@ def build_parser() -> argparse.ArgumentParser:
         "artifacts", type=Path, nargs="+", metavar="ARTIFACT", help="AOT artifact of one target"
     )
 
+    _add_verbs_of_verdicts(verbs)
+    return parser
+
+
+def _add_verbs_of_verdicts(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     compare = _add(verbs, "compare", "judge predictions against a reference", _COMPARE, _COMPARE_EPILOG)
     compare.add_argument("reference", type=Path, metavar="A", help="predictions file of the reference")
     compare.add_argument("candidate", type=Path, metavar="B", help="predictions file to judge")
     compare.add_argument("--json", type=Path, metavar="OUT", help="write the verdict as JSON")
+    compare.add_argument("--measurement", type=Path, metavar="OUT", help="write the figures as JSON")
+    compare.add_argument("--blob", action="store_true", help="B is the bytes of a blob with the rows of A")
+    compare.add_argument(
+        "--layout",
+        type=Path,
+        metavar="FILE",
+        help="predictions file, or list of items, that has the blob's layout (default: A)",
+    )
 
     bisect = _add(verbs, "bisect", "where a candidate begins to differ", _BISECT, _BISECT_EPILOG)
     bisect.add_argument("program", type=Path, metavar="PROGRAM", help="program (.pt2) that is right")
@@ -237,12 +256,15 @@ def build_parser() -> argparse.ArgumentParser:
 
     judge = _add(verbs, "judge", "judge a verdict again at other tolerances", _JUDGE, _JUDGE_EPILOG)
     judge.add_argument("verdict", type=Path, metavar="VERDICT", help="verdict as JSON")
+    judge.add_argument("--config", type=Path, metavar="FILE", help="configuration to judge by")
+    judge.add_argument("--factor", type=float, metavar="K", help="of the yardstick: times eager's error")
+    judge.add_argument("--floor", type=float, metavar="X", help="of the yardstick, in the output's unit")
+    judge.add_argument("--json", type=Path, metavar="OUT", help="write the verdict as JSON")
     for verb in (compare, judge):
         verb.add_argument("--absolute", type=float, metavar="X", help="tolerance in the output's unit")
         verb.add_argument(
             "--relative", type=float, metavar="X", help="tolerance as a fraction of the reference"
         )
-    return parser
 
 
 def _add(

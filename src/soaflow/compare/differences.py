@@ -18,6 +18,7 @@ from soaflow.compare.exact import ExactSum
 from soaflow.compare.figures import Differences
 from soaflow.compare.histogram import Histogram
 from soaflow.compare.places import ROWS_KEPT, Largest, Place, WorstRow, worst_of
+from soaflow.compare.rows import Values
 from soaflow.compare.ulp import UlpHistogram, distances, rounded, same_bits
 
 VALUES_PER_CHUNK = 1 << 18
@@ -29,8 +30,8 @@ _LARGEST_SQUARABLE = 2.0**511
 
 
 def differences(
-    reference: npt.NDArray[Any],
-    values: npt.NDArray[Any],
+    reference: Values,
+    values: Values,
     *,
     shard: str = "",
     values_per_chunk: int = VALUES_PER_CHUNK,
@@ -40,8 +41,8 @@ def differences(
     Parameters
     ----------
     reference, values
-        Of one shape, rows first; a scalar counts as one row. Boolean and integer arrays are of one
-        dtype; floating ones may differ in width, and are compared in float64.
+        Of one shape, rows first; they are read a chunk at a time from the first row on. Boolean and
+        integer arrays are of one dtype; floating ones may differ in width, and are compared in float64.
     shard
         That the rows are of, to name places.
     values_per_chunk
@@ -57,8 +58,7 @@ def differences(
         raise ValueError(
             f"the reference is {reference.dtype} {reference.shape}, the values {values.dtype} {values.shape}"
         )
-    reference, values = np.atleast_1d(reference), np.atleast_1d(values)
-    rows, shape = len(reference), reference.shape[1:]
+    rows, shape = reference.shape[0], reference.shape[1:]
     running = _Running(shape, shard)
     step = max(1, values_per_chunk // max(1, int(np.prod(shape))))
     for begin in range(0, rows, step):

@@ -7,12 +7,12 @@ The invariant: nothing is measured here and no event is read, so all of a run is
 >>> from soaflow.compare.measurement import Shard
 >>> found = OutputMeasurement("pt", "GeV", "float32", differences(np.zeros(2), np.array([0.0, 0.3])))
 >>> verdict = judge(Measurement("toy", "Net", "jit", "", (Shard("0", 2, ""),), (found,)), Tolerance(0.1, 0.0))
->>> verdict.passed, judge_again(verdict, Tolerance(0.5, 0.0)).passed
+>>> verdict.passed, with_tolerances(verdict, Tolerance(0.5, 0.0)).passed
 (False, True)
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from soaflow.compare.criteria import Criterion
 from soaflow.compare.measurement import Measurement, OutputMeasurement, require_same_rows
@@ -88,24 +88,38 @@ def judge(
     )
 
 
-def judge_again(
-    verdict: Verdict,
-    tolerances: Tolerance | Mapping[str, Tolerance],
-    *,
-    yardstick: Yardstick | None = None,
-) -> Verdict:
-    """Judge at other tolerances, and by another yardstick if one is given, from the figures alone.
-
-    The questions of other statistics stay as they are.
+def with_tolerances(verdict: Verdict, tolerances: Tolerance | Mapping[str, Tolerance]) -> Verdict:
+    """Judge at other tolerances, from the figures alone.
 
     Raises
     ------
     ConfigError
         If an item has no tolerance.
     """
-    return dataclasses.replace(
-        verdict, outputs=tuple(_output_again(output, tolerances, yardstick) for output in verdict.outputs)
-    )
+    return _judged_again(verdict, lambda output: (_tolerance_of(output.item, tolerances), output.yard))
+
+
+def with_yardstick(verdict: Verdict, yardstick: Yardstick | None) -> Verdict:
+    """Judge by another yardstick, or by none, from the figures alone."""
+
+    def limits(output: OutputVerdict) -> tuple[Tolerance, Yard | None]:
+        yard = output.yard
+        return output.tolerance, None if yard is None else dataclasses.replace(yard, yardstick=yardstick)
+
+    return _judged_again(verdict, limits)
+
+
+def _judged_again(
+    verdict: Verdict, limits: Callable[[OutputVerdict], tuple[Tolerance, Yard | None]]
+) -> Verdict:
+    """Judge with other limits; the questions of other statistics than the differences stay as they are."""
+
+    def again(output: OutputVerdict) -> OutputVerdict:
+        measured = OutputMeasurement(output.item, output.unit, output.dtype, output.differences)
+        tolerance, yard = limits(output)
+        return OutputVerdict.of(measured, tolerance, yard=yard, further=output.further)
+
+    return dataclasses.replace(verdict, outputs=tuple(map(again, verdict.outputs)))
 
 
 def _tolerance_of(item: str, tolerances: Tolerance | Mapping[str, Tolerance]) -> Tolerance:
@@ -114,17 +128,3 @@ def _tolerance_of(item: str, tolerances: Tolerance | Mapping[str, Tolerance]) ->
     if item not in tolerances:
         raise ConfigError(f"item '{item}' has no tolerance: there are some for {', '.join(tolerances)}")
     return tolerances[item]
-
-
-def _output_again(
-    output: OutputVerdict, tolerances: Tolerance | Mapping[str, Tolerance], yardstick: Yardstick | None
-) -> OutputVerdict:
-    yard = output.yard
-    if yard is not None and yardstick is not None:
-        yard = dataclasses.replace(yard, yardstick=yardstick)
-    return OutputVerdict.of(
-        OutputMeasurement(output.item, output.unit, output.dtype, output.differences),
-        _tolerance_of(output.item, tolerances),
-        yard=yard,
-        further=output.further,
-    )

@@ -178,9 +178,7 @@ def merged(measurements: Sequence[Measurement], shards: Iterable[str] | None = N
     names = [shard.name for shard in whole.shards]
     if expected is not None and set(names) != set(expected):
         missing, unknown = sorted(set(expected) - set(names)), sorted(set(names) - set(expected))
-        what = (
-            f"lacks shard {missing[0]}" if missing else f"has shard {unknown[0]}, which is not of the dataset"
-        )
+        what = f"lacks shard {missing[0]}" if missing else f"has the unknown shard {unknown[0]}"
         raise StorageError(
             f"the measurement of {whole.described} {what}: give each shard of the dataset once"
         )

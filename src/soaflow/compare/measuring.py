@@ -6,15 +6,12 @@ The invariant: no value is judged here, and memory does not grow with the number
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from soaflow.compare.agreement import check_agreement
 from soaflow.compare.differences import differences
-from soaflow.compare.figures import Differences
 from soaflow.compare.inputs import with_inputs
 from soaflow.compare.measurement import Measurement, OutputMeasurement, Shard
-from soaflow.soa.signature import PREDICTION_COLLECTION
-from soaflow.soa.storage import PREDICTIONS, MappedBlob, map_blob, read_header
+from soaflow.compare.rows import Rows, Values
+from soaflow.compare.sources import IDENTITY, Source, opened_sources
 
 
 def measure_files(
@@ -30,9 +27,9 @@ def measure_files(
     Parameters
     ----------
     reference, candidate
-        Predictions files of one model for the same events. The reference's floating items may be
-        wider than the candidate's, as it is computed and stored in float64; the differences are
-        taken in float64, so that the candidate's rounding counts.
+        Predictions of one model for the same events, in files that `soaflow.compare.sources` opens. The
+        reference's floating items may be wider than the candidate's, as it is computed and stored in
+        float64; the differences are taken in float64, so that the candidate's rounding counts.
     first_rows
         Whether the candidate may hold but the first rows of the reference, which are then compared.
     events, inputs
@@ -46,35 +43,59 @@ def measure_files(
         number of rows, or in an item's name, kind, shape, unit or (wider floats of the reference
         aside) dtype; or the events have other rows.
     """
-    headers = read_header(reference, PREDICTIONS), read_header(candidate, PREDICTIONS)
-    check_agreement(*headers, first_rows=first_rows)
-    blobs = map_blob(headers[0], PREDICTION_COLLECTION), map_blob(headers[1], PREDICTION_COLLECTION)
-    placement, attributes = blobs[1].placement, headers[1].attributes
-    said = {
-        key: str(attributes.get(key, ""))
-        for key in ("dataset", "shard", "model", "variant", "weights_sha256", "events_sha256")
-    }
-    found = [_differences(name, *blobs, said["shard"]) for name in placement.layout.names]
+    with opened_sources(reference, candidate) as sources:
+        return measure(*sources, first_rows=first_rows, events=events, inputs=inputs)
+
+
+def measure(
+    reference: Source,
+    candidate: Source,
+    *,
+    first_rows: bool = False,
+    events: Path | str | None = None,
+    inputs: Mapping[str, Sequence[str]] | None = None,
+) -> Measurement:
+    """Measure how predictions differ from the reference's, wherever they come from.
+
+    What the candidate does not say of itself is taken to be as the reference says.
+
+    Parameters
+    ----------
+    reference, candidate
+        What is compared.
+    first_rows, events, inputs
+        As in `measure_files`.
+
+    Raises
+    ------
+    StorageError
+        As `measure_files`.
+    """
+    check_agreement(reference, candidate, first_rows=first_rows)
+    said = {key: candidate.identity[key] or reference.identity[key] for key in IDENTITY}
+    found = [
+        differences(
+            _first(reference.values[item.name], candidate.rows),
+            candidate.values[item.name],
+            shard=said["shard"],
+        )
+        for item in candidate.items
+    ]
     if events is not None:
         found = list(with_inputs(found, events, inputs or {}))
     return Measurement(
         dataset=said["dataset"],
         model=said["model"],
-        variant=said["variant"],
+        variant=candidate.identity["variant"] or candidate.path.stem,
         weights_sha256=said["weights_sha256"],
-        shards=(Shard(said["shard"], placement.rows, said["events_sha256"]),),
+        shards=(Shard(said["shard"], candidate.rows, said["events_sha256"]),),
         outputs=tuple(
             OutputMeasurement(item.name, item.unit, item.dtype, figures)
-            for item, figures in zip(placement.layout.items, found, strict=True)
+            for item, figures in zip(candidate.items, found, strict=True)
         ),
     )
 
 
-def _differences(name: str, reference: MappedBlob, candidate: MappedBlob, shard: str) -> Differences:
-    values = _rows_first(candidate, name)
-    return differences(_rows_first(reference, name)[: len(values)], values, shard=shard)
-
-
-def _rows_first(blob: MappedBlob, name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
-    array = blob.array(name)
-    return array if array.ndim else np.broadcast_to(array, (blob.placement.rows,))
+def _first(values: Values, rows: int) -> Values:
+    """Return the first rows, without reading them."""
+    return Rows((rows, *values.shape[1:]), values.dtype, lambda chosen: values[chosen])
