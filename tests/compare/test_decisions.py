@@ -28,7 +28,7 @@ from soaflow.errors import ConfigError, StorageError
 from soaflow.physics.efficiency import Efficiency
 from soaflow.records import to_json
 from soaflow.soa.layout import Item, ItemKind, Layout
-from soaflow.soa.storage import EVENTS, PREDICTIONS, read_header, writing
+from soaflow.soa.storage import EVENTS, PREDICTIONS, map_blob, read_header, writing
 
 Array = np.ndarray[Any, Any]
 SPECIAL = st.sampled_from([np.nan, np.inf, -np.inf, 0.0, -0.0, 0.25, 0.5, 0.5, 1.0])
@@ -354,6 +354,21 @@ def test_few_rows(rows: int, write: Any, tmp_path: Path) -> None:
     assert found.scores[0].separation.reference is None
     write_decisions(tmp_path / "decisions.json", found)
     assert read_decisions(tmp_path / "decisions.json") == found
+
+
+def test_predictions_from_elsewhere_are_compared_too(write: Any, tmp_path: Path) -> None:
+    reference, candidate, events = shards_of(write, [50])[0]
+    own = measure_decisions([reference], [candidate], [events], [SCORE, CLASS, REGRESSION])
+    blob = map_blob(read_header(candidate), "predictions")
+    np.savez(tmp_path / "jit.npz", **{name: blob.array(name) for name in PREDICTED.names})
+    found = measure_decisions([reference], [tmp_path / "jit.npz"], [events], [SCORE, CLASS, REGRESSION])
+    assert found == own
+
+
+def test_a_missing_output_is_refused(write: Any) -> None:
+    other = dataclasses.replace(REGRESSION, columns=(Column("mass"),))
+    with pytest.raises(StorageError, match="has no output 'mass': run inference with this model again"):
+        measure_decisions(*zip(*shards_of(write, [5]), strict=True), [other])
 
 
 def test_truths_of_two_collections_are_refused(write: Any) -> None:

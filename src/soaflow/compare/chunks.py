@@ -1,10 +1,11 @@
 """Predictions of reference and candidate with their truth, a chunk of rows at a time.
 
-The invariant: a chunk is made from mapped files and forgotten, so memory does not grow with the rows; and
+The invariant: a chunk is read and forgotten, so memory does not grow with the rows; and
 nothing that is measured from chunks depends on how the rows are cut or in which order the shards come.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import numpy.typing as npt
 
 from soaflow.compare.agreement import check_agreement
 from soaflow.compare.observables import Column, Observable
+from soaflow.compare.places import place_order
+from soaflow.compare.sources import Source, identity_of, opened_sources
 from soaflow.errors import StorageError
-from soaflow.soa.signature import PREDICTION_COLLECTION
-from soaflow.soa.storage import EVENTS, PREDICTIONS, FileHeader, MappedBlob, map_blob, read_header
+from soaflow.soa.storage import EVENTS, MappedBlob, map_blob, read_header
 
 ROWS_PER_CHUNK = 1 << 17
 """Rows looked at at a time; bounds the memory, and changes no figure."""
@@ -50,13 +52,13 @@ Chunks = Callable[[], Iterator[Chunk]]
 
 
 @dataclass(frozen=True, slots=True)
-class MappedShard:
-    """The mapped files of one shard.
+class OpenShard:
+    """The open files of one shard.
 
     Parameters
     ----------
     name, events_sha256
-        Of the shard, and of the events that the candidate was made from; empty where it does not say.
+        Of the shard, and of the events that the predictions were made from; empty where they do not say.
     reference, candidate
         Predictions of as many rows.
     events
@@ -65,44 +67,47 @@ class MappedShard:
 
     name: str
     events_sha256: str
-    reference: MappedBlob
-    candidate: MappedBlob
+    reference: Source
+    candidate: Source
     events: MappedBlob | None
 
     @property
     def rows(self) -> int:
         """Number of rows."""
-        return self.candidate.placement.rows
+        return self.candidate.rows
 
     def chunks(self, observable: Observable, rows_per_chunk: int) -> Iterator[Chunk]:
         """Yield the rows of an observable.
 
         Raises
         ------
+        StorageError
+            If the predictions lack an item.
         LayoutError
-            If an item is not there.
+            If the events lack an item.
         """
-        columns = [_views(blob, observable.columns) for blob in (self.reference, self.candidate)]
         truth = None
         if observable.truth is not None and self.events is not None:
             truth = self.events.array(observable.truth.item)
         for begin in range(0, self.rows, rows_per_chunk):
-            end = min(begin + rows_per_chunk, self.rows)
-            reference, value = (
-                np.stack([view[begin:end] for view in views], axis=1).astype(np.float64) for views in columns
-            )
+            chosen = slice(begin, min(begin + rows_per_chunk, self.rows))
             yield Chunk(
-                self.name, begin, reference, value, None if truth is None else np.array(truth[begin:end])
+                self.name,
+                begin,
+                _columns(self.reference, observable.columns, chosen),
+                _columns(self.candidate, observable.columns, chosen),
+                None if truth is None else np.array(truth[chosen]),
             )
 
 
+@contextmanager
 def open_shards(
     references: Sequence[Path | str],
     candidates: Sequence[Path | str],
     events: Sequence[Path | str],
     truth_collection: str | None,
-) -> tuple[dict[str, str], tuple[MappedShard, ...]]:
-    """Map the files of all shards of a dataset.
+) -> Iterator[tuple[dict[str, str], tuple[OpenShard, ...]]]:
+    """Open the files of all shards of a dataset.
 
     Parameters
     ----------
@@ -114,7 +119,7 @@ def open_shards(
     Returns
     -------
     tuple
-        Dataset, model, variant and weights_sha256 by these names, and the shards.
+        Dataset, model, variant and weights_sha256 by these names, and the shards in their order.
 
     Raises
     ------
@@ -129,53 +134,56 @@ def open_shards(
             "files: give one of each for each shard"
         )
     described: dict[str, str] = {}
-    shards: dict[str, MappedShard] = {}
-    for paths in zip(references, candidates, events, strict=True):
-        reference, candidate = (read_header(path, PREDICTIONS) for path in paths[:2])
-        check_agreement(reference, candidate, first_rows=False)
-        found, name = _said(candidate, *_SHARED), _said(candidate, "shard")["shard"]
-        described = described or found
-        if found != described or name in shards:
-            raise StorageError(
-                f"{candidate.path} is shard '{name}' of {_listed(found)}, beside shards "
-                f"{', '.join(shards)} of {_listed(described)}: give each shard of one run once"
-            )
-        blobs = [map_blob(header, PREDICTION_COLLECTION) for header in (reference, candidate)]
-        truths = None if truth_collection is None else _map_truth(paths[2], candidate, truth_collection)
-        made_from = _said(candidate, "events_sha256")["events_sha256"]
-        shards[name] = MappedShard(name, made_from, blobs[0], blobs[1], truths)
-    return described, tuple(shards.values())
+    shards: dict[str, OpenShard] = {}
+    with ExitStack() as stack:
+        for paths in zip(references, candidates, events, strict=True):
+            reference, candidate = stack.enter_context(opened_sources(*paths[:2]))
+            check_agreement(reference, candidate, first_rows=False)
+            said = identity_of(reference, candidate)
+            found, name = {key: said[key] for key in _SHARED}, said["shard"]
+            described = described or found
+            if found != described or name in shards:
+                raise StorageError(
+                    f"{candidate.path} is shard '{name}' of {_listed(found)}, beside shards "
+                    f"{', '.join(shards)} of {_listed(described)}: give each shard of one run once"
+                )
+            truths = None
+            if truth_collection is not None:
+                truths = _map_truth(paths[2], candidate, truth_collection)
+            shards[name] = OpenShard(name, said["events_sha256"], reference, candidate, truths)
+        yield described, tuple(shards[name] for name in sorted(shards, key=lambda name: place_order(name, 0)))
 
 
 _SHARED = ("dataset", "model", "variant", "weights_sha256")
-"""Attributes of predictions that all shards have in common."""
-
-
-def _said(header: FileHeader, *keys: str) -> dict[str, str]:
-    return {key: str(header.attributes.get(key, "")) for key in keys}
+"""What all shards have in common."""
 
 
 def _listed(said: Mapping[str, str]) -> str:
     return ", ".join(f"{key} '{value}'" for key, value in said.items() if value)
 
 
-def _map_truth(events: Path | str, candidate: FileHeader, collection: str) -> MappedBlob:
+def _map_truth(events: Path | str, candidate: Source, collection: str) -> MappedBlob:
     header = read_header(events, EVENTS)
     truth = map_blob(header, collection)
-    rows = candidate.collection(PREDICTION_COLLECTION).placement.rows
-    if truth.placement.rows != rows:
+    if truth.placement.rows != candidate.rows:
         raise StorageError(
-            f"{events} has {truth.placement.rows} rows of '{collection}' and {candidate.path} has {rows}: "
-            "give the events that the predictions were made from"
+            f"{events} has {truth.placement.rows} rows of '{collection}' and {candidate.path} has "
+            f"{candidate.rows}: give the events that the predictions were made from"
         )
-    made_from = candidate.attributes.get("events_sha256")
-    if made_from is not None and made_from != header.description_sha256():
+    made_from = candidate.identity["events_sha256"]
+    if made_from and made_from != header.description_sha256():
         raise StorageError(
             f"{candidate.path} was made from other events than {events}: run inference on these again"
         )
     return truth
 
 
-def _views(blob: MappedBlob, columns: Sequence[Column]) -> list[npt.NDArray[Any]]:
+def _columns(source: Source, columns: Sequence[Column], chosen: slice) -> npt.NDArray[np.float64]:
+    """Read rows of the columns, each item once."""
+    items = dict.fromkeys(column.item for column in columns)
+    if missing := [item for item in items if item not in source.values]:
+        raise StorageError(f"{source.path} has no output '{missing[0]}': run inference with this model again")
+    blocks = {item: source.values[item][chosen] for item in items}
     indices: list[tuple[Any, ...]] = [(slice(None), *column.element) for column in columns]
-    return [blob.array(column.item)[index] for column, index in zip(columns, indices, strict=True)]
+    views = [blocks[column.item][index] for column, index in zip(columns, indices, strict=True)]
+    return np.stack(views, axis=1).astype(np.float64)

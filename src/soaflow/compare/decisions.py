@@ -12,12 +12,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from soaflow.compare.chunks import ROWS_PER_CHUNK, Chunk, Chunks, MappedShard, open_shards
+from soaflow.compare.chunks import ROWS_PER_CHUNK, Chunk, Chunks, OpenShard, open_shards
 from soaflow.compare.classification import Classification, classification
 from soaflow.compare.measurement import Measurement, Shard, check_shards
 from soaflow.compare.observables import Observable, ObservableKind
 from soaflow.compare.ordering import ROWS_AT_A_TIME
-from soaflow.compare.places import place_order
 from soaflow.compare.resolution import Resolution, resolution
 from soaflow.compare.separation import Separation, separation
 from soaflow.compare.working_points import AtWorkingPoint, at_working_points
@@ -209,26 +208,24 @@ def measure_decisions(
     ConfigError
         If the truths are not all in one collection.
     StorageError
-        If a file is not sound, the files do not fit together, or a true class has no score.
+        If a file is not sound, the files do not fit together, the predictions lack an item, or a true
+        class has no score.
     LayoutError
-        If an item is not there.
+        If the events lack an item.
     """
     truths = {observable.truth.collection for observable in observables if observable.truth is not None}
     if len(truths) > 1:
         raise ConfigError(
             f"the truths are in the collections {', '.join(sorted(truths))}: the rows predicted are of one"
         )
-    described, shards = open_shards(references, candidates, events, next(iter(truths), None))
     figures: dict[ObservableKind, list[Any]] = {kind: [] for kind in ObservableKind}
-    for observable in observables:
-        chunks = _chunks_of(shards, observable, rows_per_chunk)
-        figures[observable.kind].append(_MEASURED[observable.kind](observable, chunks, rows_at_a_time))
+    with open_shards(references, candidates, events, next(iter(truths), None)) as (described, shards):
+        for observable in observables:
+            chunks = _chunks_of(shards, observable, rows_per_chunk)
+            figures[observable.kind].append(_MEASURED[observable.kind](observable, chunks, rows_at_a_time))
     return Decisions(
         **described,
-        shards=tuple(
-            Shard(shard.name, shard.rows, shard.events_sha256)
-            for shard in sorted(shards, key=lambda shard: place_order(shard.name, 0))
-        ),
+        shards=tuple(Shard(shard.name, shard.rows, shard.events_sha256) for shard in shards),
         scores=tuple(figures[ObservableKind.SCORE]),
         classes=tuple(figures[ObservableKind.CLASS]),
         regressions=tuple(figures[ObservableKind.REGRESSION]),
@@ -260,7 +257,7 @@ def read_decisions(path: Path | str) -> Decisions:
     )
 
 
-def _chunks_of(shards: Sequence[MappedShard], observable: Observable, rows_per_chunk: int) -> Chunks:
+def _chunks_of(shards: Sequence[OpenShard], observable: Observable, rows_per_chunk: int) -> Chunks:
     def chunks() -> Iterator[Chunk]:
         for shard in shards:
             yield from shard.chunks(observable, rows_per_chunk)

@@ -10,7 +10,7 @@ from soaflow.compare.agreement import check_agreement
 from soaflow.compare.differences import differences
 from soaflow.compare.inputs import with_inputs
 from soaflow.compare.measurement import Measurement, OutputMeasurement, Shard
-from soaflow.compare.sources import IDENTITY, Source, opened_sources
+from soaflow.compare.sources import Source, identity_of, opened_sources
 from soaflow.rows import Rows, Values
 
 
@@ -72,7 +72,7 @@ def measure(
         As `measure_files`.
     """
     check_agreement(reference, candidate, first_rows=first_rows)
-    said = {key: candidate.identity[key] or reference.identity[key] for key in IDENTITY}
+    said = identity_of(reference, candidate)
     found = [
         differences(
             _first(reference.values[item.name], candidate.rows),
@@ -86,7 +86,7 @@ def measure(
     return Measurement(
         dataset=said["dataset"],
         model=said["model"],
-        variant=candidate.identity["variant"] or candidate.path.stem,
+        variant=said["variant"],
         weights_sha256=said["weights_sha256"],
         shards=(Shard(said["shard"], candidate.rows, said["events_sha256"]),),
         outputs=tuple(

@@ -10,7 +10,7 @@ neither on its order nor on its chunks.
 >>> marked = np.array([True, True]), np.array([False])
 >>> stream = lambda: zip((np.array([3.0, 1.0]), np.array([2.0])), marked)
 >>> [piece.values.tolist() for piece in pieces(stream, rows_at_a_time=2)]
-[[1.0], [2.0, 3.0]]
+[[1.0, 2.0], [3.0]]
 >>> quantiles(stream, (0.5, 0.75))
 (2.0, 2.5)
 """

@@ -78,6 +78,16 @@ class Source:
     values: dict[str, Values]
 
 
+def identity_of(reference: Source, candidate: Source) -> dict[str, str]:
+    """Return what a candidate is, by the keys of `IDENTITY`.
+
+    What it does not say of itself is taken to be as the reference says, but for the variant, which is then
+    named by the file.
+    """
+    said = {key: candidate.identity[key] or reference.identity[key] for key in IDENTITY}
+    return said | {"variant": candidate.identity["variant"] or candidate.path.stem}
+
+
 @contextmanager
 def opened_sources(
     reference: Path | str, candidate: Path | str, *, blob: Layout | None = None, raw: bool = False
