@@ -10,8 +10,8 @@ Variant(name='aot_b64', backend=<Backend.AOT: 'aot'>, target='native', ..., batc
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Self, TypeVar
 
@@ -133,6 +133,14 @@ class Variant:
             if key in entry and entry["backend"] != Backend.AOT:
                 raise ConfigError(f"variant '{name}' has key '{key}', which only backend aot uses: remove it")
         return cls(name=name, **entry)
+
+
+def without_batch_sizes(variants: Sequence[Variant]) -> tuple[Variant, ...]:
+    """Return the variants without those that differ from an earlier one in their batch size alone."""
+    kept: dict[Variant, Variant] = {}
+    for variant in variants:
+        kept.setdefault(replace(variant, name="any", batch_size=0), variant)
+    return tuple(kept.values())
 
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
