@@ -20,6 +20,7 @@ include: "workflow/rules/infer.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/portability.smk"
 include: "workflow/rules/profiles.smk"
+include: "workflow/rules/speed.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -34,5 +35,7 @@ rule all:
         difference_plots(),
         performance_plots(),
         profile_plots(),
+        speed_plots(BRIEF),
+        start_plots(BRIEF),
     message:
         "All verdicts passed and all figures are drawn"

@@ -14,6 +14,7 @@ from soaflow.compare.tolerances import Tolerance, Tolerances
 from soaflow.compare.yardstick import Yardstick
 from soaflow.errors import ConfigError, SoaflowError
 from soaflow.events.datasets import Dataset, dataset_from_mapping
+from soaflow.infer.timing_settings import SpeedSettings, StartSettings
 from soaflow.infer.variants import REFERENCE, Backend, Variant
 from soaflow.schema import schema_error
 from soaflow.seeds import derived_seed
@@ -53,6 +54,8 @@ class Model:
         Whether AOT artifacts store their outputs in the caller's memory, if they are floating.
     measure_profiles
         Whether the report shows which build profile is the fastest.
+    measure_speed, measure_starts
+        Whether the report shows how fast the variants are, and how they start.
     """
 
     name: str
@@ -67,6 +70,8 @@ class Model:
     weights: str | None
     store_outputs: bool
     measure_profiles: bool
+    measure_speed: bool
+    measure_starts: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,8 @@ class Config:
         By dtype, with each model's own.
     yardsticks
         By dtype: how far beyond eager float32's error a variant may lie.
+    speed, starts
+        How the speed and the start of a model's variants are measured.
     """
 
     seed: int
@@ -107,6 +114,8 @@ class Config:
     variants: dict[str, Variant]
     tolerances: dict[str, Tolerances]
     yardsticks: dict[str, Yardstick]
+    speed: SpeedSettings
+    starts: StartSettings
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], schema: Mapping[str, Any]) -> Self:
@@ -160,7 +169,12 @@ class Config:
             dtype: _named(f"yardstick.{dtype}", Yardstick.from_mapping, f"yardstick.{dtype}", entry)
             for dtype, entry in mapping.get("yardstick", {}).items()
         }
-        return cls(seed, alignment, targets, datasets, models, variants, tolerances, yardsticks)
+        speed = SpeedSettings.from_mapping(mapping.get("speed", {}))
+        if speed.base:
+            _known("speed.base", speed.base, variants)
+        starts = StartSettings.from_mapping(mapping.get("starts", {}))
+        parts = (datasets, models, variants, tolerances, yardsticks, speed, starts)
+        return cls(seed, alignment, targets, *parts)
 
     def variant(self, name: str) -> Variant:
         """Return a variant by name, the reference included."""
@@ -270,6 +284,8 @@ def _model(
         weights=entry.get("weights"),
         store_outputs=entry.get("store_outputs", True),
         measure_profiles=entry.get("measure_profiles", False),
+        measure_speed=entry.get("measure_speed", True),
+        measure_starts=entry.get("measure_starts", False),
     )
     if model.training is not None:
         _named(f"{key}.training", model.training.check, model.signature)

@@ -74,18 +74,21 @@ def measure_profiles(
     first_path, first = next((artifacts[name], passport) for name, passport in passports.items())
     declared = Signature.from_mapping(first.description.signature, first_path)
     loaded = {profile: backends.aot(artifact, declared) for profile, artifact in artifacts.items()}
-    signature = declared.computed_in(first.description.dtype)
+    dtype = first.description.dtype
     header = read_header(events_path, EVENTS)
-    check_layouts(header, signature)
-    blobs = {name: map_blob(header, name) for name in signature.collections}
-    sliced = signature.sliced_collection
+    check_layouts(header, declared)
+    blobs = {name: map_blob(header, name) for name in declared.collections}
+    sliced = declared.sliced_collection
     if not blobs[sliced].placement.rows:
         raise StorageError(f"{events_path} has no rows of {sliced} to measure with: name a file with events")
     with torch.inference_mode():
         blobs[sliced] = tiled(blobs[sliced], max(CALL_ROWS) * 2)
         calls = {
             str(rows): _timed(
-                {name: TimedCalls(name, backend, signature, blobs, rows) for name, backend in loaded.items()},
+                {
+                    name: TimedCalls(name, backend, declared, blobs, dtype=dtype, batch_size=rows)
+                    for name, backend in loaded.items()
+                },
                 path,
             )
             for rows in CALL_ROWS
@@ -95,7 +98,13 @@ def measure_profiles(
         chunks = {chunk: chunk for chunk in CHUNK_ROWS if chunk < shard_rows} | {0: shard_rows}
         passes = {
             f"{name} {chunk}": TimedCalls(
-                *(f"{name} {chunk}", backend, signature, blobs, rows), most_batches=shard_rows
+                f"{name} {chunk}",
+                backend,
+                declared,
+                blobs,
+                dtype=dtype,
+                batch_size=rows,
+                most_batches=shard_rows,
             )
             for chunk, rows in chunks.items()
             for name, backend in loaded.items()

@@ -2,7 +2,7 @@
 
 The invariant: all variants are timed in turn in one process, on one thread, on the same rows of real events,
 and each through the backend that its jobs use. What the timed calls stored is that variant's own first result
-bit for bit, and within tolerance that of the first variant; else nothing is written. The file says on which
+bit for bit, and but for rounding that of the first variant; else nothing is written. The file says on which
 machine it was measured and what that machine was doing besides.
 """
 
@@ -29,9 +29,6 @@ from soaflow.timing import Pace, interleaved
 SPEED_VERSION = 1
 """Version of the keys of the file."""
 
-Tolerances = Mapping[str, Mapping[str, float]]
-"""By output item, `absolute` and `relative`."""
-
 
 def measure_speed(
     loads: Mapping[Variant, Callable[[], Backend]],
@@ -41,7 +38,6 @@ def measure_speed(
     *,
     model: str,
     batch_sizes: Sequence[int],
-    tolerances: Mapping[str, Tolerances],
     pace: Pace,
 ) -> dict[str, Any]:
     """Time the variants of a model in turn, and write the times as JSON.
@@ -60,8 +56,6 @@ def measure_speed(
         Its name.
     batch_sizes
         Rows of a call; 0 for all rows of the file.
-    tolerances
-        By variant's name: how far its outputs may lie from those of the first one.
     pace
         How long and how strictly each batch size is timed.
 
@@ -99,11 +93,11 @@ def measure_speed(
         for size in dict.fromkeys(size or rows for size in batch_sizes) if rows else ():
             calls = {
                 variant.name: TimedCalls(
-                    variant.name, backend, signature.computed_in(variant.dtype), blobs, size
+                    variant.name, backend, signature, blobs, dtype=variant.dtype, batch_size=size
                 )
                 for variant, backend in loaded.items()
             }
-            _first_runs(list(calls.values()), tolerances, path)
+            _first_runs(list(calls.values()), path)
             watch = TimedWatch(calls, str(path))
             times = interleaved(calls, pace, around=watch.around)
             by_rows.append(
@@ -130,11 +124,11 @@ def measure_speed(
     return figures
 
 
-def _first_runs(calls: list[TimedCalls], tolerances: Mapping[str, Tolerances], path: Path | str) -> None:
+def _first_runs(calls: list[TimedCalls], path: Path | str) -> None:
     for one in calls:
         one.first_run()
         try:
-            one.check_against(calls[0], tolerances[one.name])
+            one.check_against(calls[0])
         except ProofError as error:
             raise ProofError(f"{path} is not written, because {error}") from error
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from soaflow.errors import ProofError
 from soaflow.infer.backends import Backend
+from soaflow.infer.closeness import disagreement
 from soaflow.infer.devices import InPlace
 from soaflow.infer.tensors import Outputs, input_tensors
 from soaflow.soa.arrangement import item_array
@@ -24,8 +25,10 @@ from soaflow.soa.layout import ItemKind, Placement
 from soaflow.soa.signature import Signature
 from soaflow.soa.storage import MappedBlob
 
-BATCHES_AHEAD = 64
-"""Batches of one size that are called in turn, so that they are not all in the nearest cache."""
+_BATCHES_AHEAD, _ROWS_AHEAD = (2, 64), 4096
+"""Batches that are called in turn, least and most, and between these their rows in all: enough that a call
+does not find its rows in the nearest cache.
+"""
 
 _WARM_UP_CALLS = 2
 """TorchScript profiles its first call and optimises for the second."""
@@ -41,13 +44,15 @@ class TimedCalls:
     backend
         The model, loaded.
     signature
-        With the output layout in which the backend's outputs are stored.
+        Of the model, as declared.
     blobs
         The input collections in memory, by name.
+    dtype
+        That the backend computes in.
     batch_size
         Rows of a batch; at most those of the sliced collection. A last, shorter batch is not called.
     most_batches
-        That are called in turn; the first ones.
+        That are called in turn, the first ones; by default some, so that rows are not called again at once.
 
     Raises
     ------
@@ -61,15 +66,19 @@ class TimedCalls:
         backend: Backend,
         signature: Signature,
         blobs: Mapping[str, MappedBlob],
-        batch_size: int,
         *,
-        most_batches: int = BATCHES_AHEAD,
+        dtype: str,
+        batch_size: int,
+        most_batches: int | None = None,
     ) -> None:
-        self.name, self.batch_size = name, batch_size
+        self.name, self.dtype, self.batch_size = name, dtype, batch_size
+        signature = signature.computed_in(dtype)
         self._backend = backend
         inputs = input_tensors(signature, blobs, batch_size, InPlace())
         total = blobs[signature.sliced_collection].placement.rows
         full = [pair for pair in batch_ranges(total, batch_size) if pair[1] - pair[0] == batch_size]
+        if most_batches is None:
+            most_batches = min(max(_ROWS_AHEAD // batch_size, _BATCHES_AHEAD[0]), _BATCHES_AHEAD[1])
         self._batches = [
             ([tensor.batch(index, begin, end) for tensor in inputs], begin, end)
             for index, (begin, end) in enumerate(full[:most_batches])
@@ -130,33 +139,18 @@ class TimedCalls:
                     f"{self._what(item)} has other bits in timed calls than in the first run (row {row})"
                 )
 
-    def check_against(self, other: "TimedCalls", tolerances: Mapping[str, Mapping[str, float]]) -> None:
-        """Check that the first run gave what that of another candidate gave, within tolerance.
-
-        Parameters
-        ----------
-        other
-            Over the same batches.
-        tolerances
-            By output item, `absolute` and `relative` to the other's value.
+    def check_against(self, other: "TimedCalls") -> None:
+        """Check that the first run is, but for rounding, that of another candidate over the same batches.
 
         Raises
         ------
         ProofError
-            If they differ by more, or one has a NaN where the other has none.
+            If it is not.
         """
-        for item, tolerance in tolerances.items():
-            mine, theirs = (calls._array(calls._first, item).astype(np.float64) for calls in (self, other))
-            near = np.isclose(
-                mine, theirs, rtol=tolerance["relative"], atol=tolerance["absolute"], equal_nan=True
-            )
-            if not near.all():
-                place = np.unravel_index(int(np.argmin(near)), near.shape)
-                raise ProofError(
-                    f"{self._what(item)} is {mine[place]:.9g} in row {int(place[0])}, and that of "
-                    f"'{other.name}' is {theirs[place]:.9g}: they must agree within "
-                    f"{tolerance['absolute']:g} + {tolerance['relative']:g} of the value"
-                )
+        for item in self._blob.placement.layout.names:
+            mine, theirs = (calls._array(calls._first, item) for calls in (self, other))
+            if found := disagreement(mine, theirs, self.dtype, other.dtype):
+                raise ProofError(f"{self._what(item)} is {found}")
 
     def _array(self, memory: bytes | bytearray, item: str) -> npt.NDArray[np.generic]:
         return item_array(memoryview(memory), self._blob.placement, item)

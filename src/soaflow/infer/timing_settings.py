@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from soaflow.errors import ConfigError
-
 BRIEF, THOROUGH = EFFORTS = ("brief", "thorough")
 """How long is measured: in every run, or when it is asked for."""
 
@@ -32,21 +30,12 @@ class SpeedSettings:
         That all variants together are timed at one batch size, warm-up not counted.
     base
         The variant that ratios are quoted to; empty for the first one of the model.
-
-    Raises
-    ------
-    ConfigError
-        If a batch size stands twice.
     """
 
     batch_sizes: tuple[int, ...] = BATCH_SIZES
     seconds: float = 1.0
     thorough_seconds: float = 15.0
     base: str = ""
-
-    def __post_init__(self) -> None:
-        if len(set(self.batch_sizes)) < len(self.batch_sizes):
-            raise ConfigError("speed.batch_sizes has a number twice: give each once")
 
     @classmethod
     def from_mapping(cls, entry: Mapping[str, Any]) -> Self:
