@@ -222,11 +222,6 @@ class Ratio:
     high: float
     stable: bool
 
-    @property
-    def decided(self) -> bool:
-        """Whether the band leaves out 1, so that one of the two is the faster one."""
-        return self.high < 1 or self.low > 1
-
 
 def ratio(times: Times, base: Times) -> Ratio:
     """Return the time of a call of one candidate over that of another, round by round.

@@ -20,12 +20,13 @@ with job_log(snakemake.log[0]):
 
     signature = Signature.from_mapping(snakemake.params.signature)
     variants = [Variant(**entry) for entry in snakemake.params.variants]
+    files = dict(zip(variants, snakemake.input.models, strict=True))
     measure_speed(
         {
             variant: partial(
-                *(load_backend, variant, signature), artifact=file, weights=file, **snakemake.params.model
+                load_backend, variant, signature, artifact=file, weights=file, **snakemake.params.model
             )
-            for variant, file in zip(variants, snakemake.input.models, strict=True)
+            for variant, file in files.items()
         },
         signature,
         snakemake.input.events,
