@@ -17,6 +17,7 @@ cancels in their ratios, as it does in weighing by double substitution.
 (1.0, True, 1.0)
 """
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -65,7 +66,7 @@ class Pace:
         return {name: getattr(self, name) for name in self.__slots__}
 
     def agree(self, medians: list[float]) -> bool:
-        """Tell whether the last windows agree, and the first half of all windows with the second.
+        """Tell whether the last windows agree, and their middle with that of as many before them.
 
         Parameters
         ----------
@@ -74,10 +75,10 @@ class Pace:
         """
         if len(medians) < self.windows_compared:
             return False
-        half = len(medians) // 2
-        halves = [statistics.median(medians[:half]), statistics.median(medians[half:])]
         last = medians[-self.windows_compared :]
-        return max(spread(last), spread(halves)) <= self.largest_spread
+        before = medians[-2 * self.windows_compared : -self.windows_compared] or last
+        middles = [statistics.median(before), statistics.median(last)]
+        return max(spread(last), spread(middles)) <= self.largest_spread
 
 
 def spread(values: list[float]) -> float:
@@ -292,7 +293,7 @@ def interleaved(
     return {
         name: Times(
             tuple(windows[name]),
-            _quantiles(seconds[name], CALL_QUANTILES),
+            _call_quantiles(seconds[name]),
             *warm_ups[name],
             pace.agree(medians[name]),
         )
@@ -329,18 +330,14 @@ def _window(call: Callable[[], object], seconds: float, clock: Callable[[], floa
 
 
 def central_band(values: list[float]) -> tuple[float, float]:
-    """Return the 16 % and 84 % quantiles: the central 68 %."""
-    low, high = _quantiles(values, (0.16, 0.84))
-    return low, high
+    """Return the 16 % and 84 % quantiles, interpolated between values: the central 68 %."""
+    if len(values) == 1:
+        return values[0], values[0]
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    return cuts[15], cuts[83]
 
 
-def _quantiles(values: list[float], shares: tuple[float, ...]) -> tuple[float, ...]:
-    """Return quantiles, interpolated between the values next to them."""
-    ordered = sorted(values)
-    found = []
-    for share in shares:
-        place = share * (len(ordered) - 1)
-        below = int(place)
-        above = min(below + 1, len(ordered) - 1)
-        found.append(ordered[below] + (place - below) * (ordered[above] - ordered[below]))
-    return tuple(found)
+def _call_quantiles(seconds: list[float]) -> tuple[float, ...]:
+    """Return the seconds at `CALL_QUANTILES`, each that of a call; between two, of the slower one."""
+    ordered = sorted(seconds)
+    return tuple(ordered[math.ceil(share * (len(ordered) - 1))] for share in CALL_QUANTILES)

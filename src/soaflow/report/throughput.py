@@ -121,11 +121,13 @@ def _mark_crossovers(panels: tuple[Axes, Axes], speeds: Speeds) -> None:
     for place, crossing in enumerate(speeds.crossovers()):
         for axes in panels:
             axes.axvline(crossing.rows, color=INK, linewidth=1.0, linestyle=(0, (2, 2)), zorder=0)
+        left = crossing.rows**2 > min(speeds.times) * max(speeds.times)
         at: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
         panels[0].annotate(
             f"from {_about(crossing.rows)} rows\n{crossing.after} is the fastest",
             (crossing.rows, 0.04 + 0.13 * (place % 3)),
-            xytext=(5, 0),
+            xytext=(-5 if left else 5, 0),
+            ha="right" if left else "left",
             size="x-small",
             color=INK,
             **at,
