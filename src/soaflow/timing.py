@@ -194,8 +194,8 @@ class Times:
             raise StorageError("times lack windows or quantiles: measure them again")
         return made
 
-    def quantile(self, share: float) -> float | None:
-        """Return a quantile of the seconds of single calls; None where too few calls were timed to know it.
+    def quantile(self, share: float) -> float:
+        """Return a quantile of the seconds of single calls; NaN where too few calls were timed to know it.
 
         Parameters
         ----------
@@ -203,7 +203,7 @@ class Times:
             One of `CALL_QUANTILES`. Above it there must have been at least one call.
         """
         known = self.calls * (1 - share) >= 1 or share in (0.0, 1.0)
-        return self.call_seconds[CALL_QUANTILES.index(share)] if known else None
+        return self.call_seconds[CALL_QUANTILES.index(share)] if known else math.nan
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,9 +84,8 @@ def _draw(axes: Axes, speeds: Speeds, name: str) -> None:
     middle = [times.quantile(0.5) for times in of_variant.values()]
     axes.plot(list(of_variant), middle, color=look.colour, marker="o", markersize=5)
     for share, marker, _ in _RARE:
-        known = {rows: times.quantile(share) for rows, times in of_variant.items()}
-        drawn = {rows: value for rows, value in known.items() if value is not None}
-        axes.plot(list(drawn), list(drawn.values()), marker, color=look.colour, markersize=6)
+        rare = [times.quantile(share) for times in of_variant.values()]
+        axes.plot(list(of_variant), rare, marker, color=look.colour, markersize=6)
     for rows, times in of_variant.items():
         if not times.stable:
             axes.plot(
