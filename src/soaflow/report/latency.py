@@ -17,7 +17,7 @@ from soaflow.report.speeds import Speeds, read_speeds
 from soaflow.report.style import FAINT, INK, headline, nothing_to_show, picture, short_time
 
 _COLUMNS = 3
-_RARE = ((0.9, "^", "p90"), (0.99, "x", "p99"))
+_RARE = ((0.9, "+", "p90"), (0.99, "x", "p99"))
 
 
 def plot_latency(speed: Path | str, plot: Path | str) -> None:
