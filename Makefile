@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check portability profiles benchmark clean
+.PHONY: help install run test check portability profiles speed benchmark clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ portability: install  ## Artifacts on emulated CPUs of their levels; MODELS="A B
 
 profiles: install  ## The fastest build profile of each model for each batch size, on this machine
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) profiles
+
+speed: install  ## How fast each variant of each model is and what its start costs, on this machine, left alone
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 1 speed
 
 benchmark: install  ## Measure generation, mapping and a job's cost; EVENTS=10000000 for 10^8 rows
 	SOAFLOW_BENCHMARK_EVENTS=$(EVENTS) PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-sort=name

@@ -22,6 +22,7 @@ include: "workflow/rules/invariance.smk"
 include: "workflow/rules/decisions.smk"
 include: "workflow/rules/portability.smk"
 include: "workflow/rules/profiles.smk"
+include: "workflow/rules/speed.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -38,5 +39,7 @@ rule all:
         decision_plots(),
         performance_plots(),
         profile_plots(),
+        speed_plots(BRIEF),
+        start_plots(BRIEF),
     message:
         "All verdicts passed and all figures are drawn"

@@ -93,6 +93,21 @@ def test_targets_and_profiles_of_variants(mapping):
     assert config.variant("any").target == "fat"
 
 
+def test_speed_and_starts_have_settings_of_their_own(mapping):
+    del mapping["speed"]
+    config = Config.from_mapping(mapping, SCHEMA)
+    assert (config.speed.base, config.speed.batch_sizes[-1]) == ("", 0)
+    mapping["speed"] = {"batch_sizes": [8], "seconds": 0.5, "base": "aot"}
+    mapping["starts"] = {"thorough_repetitions": 4}
+    config = Config.from_mapping(mapping, SCHEMA)
+    assert (config.speed.batch_sizes, config.speed.base) == ((8,), "aot")
+    assert (config.speed.seconds_of("brief"), config.speed.seconds_of("thorough")) == (0.5, 15.0)
+    assert (config.starts.repetitions_of("brief"), config.starts.repetitions_of("thorough")) == (3, 4)
+    assert config.models["JetTagger"].measure_starts
+    assert config.models["SimpleNet"].measure_speed
+    assert not config.models["SimpleNet"].measure_starts
+
+
 def test_a_fat_artifact_needs_a_level_among_the_targets(mapping):
     mapping["targets"] = ["native"]
     mapping["variants"]["any"] = {"backend": "aot", "target": "fat"}
@@ -110,6 +125,9 @@ def test_only_aot_variants_need_a_target(mapping):
 
 
 MISTAKES = [
+    ("speed.base", "jitt", r"key 'speed.base' names 'jitt', which is not there: choose one of eager"),
+    ("speed.batch_sizes", [], r"speed.batch_sizes"),
+    ("speed.seconds", 0, r"speed.seconds"),
     ("sead", 1, "unknown key 'sead'"),
     ("seed", "one", r"key 'seed' is 'one': give an integer"),
     ("seed", None, "lacks key 'seed'"),

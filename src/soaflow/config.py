@@ -17,6 +17,7 @@ from soaflow.compare.waivers import Waiver
 from soaflow.compare.yardstick import Yardstick
 from soaflow.errors import ConfigError
 from soaflow.events.datasets import Dataset, dataset_from_mapping
+from soaflow.infer.timing_settings import SpeedSettings, StartSettings
 from soaflow.infer.variants import REFERENCE, Backend, Variant
 from soaflow.keys import known, named
 from soaflow.profiles import find_profile
@@ -62,6 +63,8 @@ class Model:
         What a physicist takes from the outputs.
     limits
         How far each of these may shift, by its name.
+    measure_speed, measure_starts
+        Whether the report shows how fast the variants are, and how they start.
     """
 
     name: str
@@ -78,6 +81,8 @@ class Model:
     measure_profiles: bool
     observables: tuple[Observable, ...]
     limits: dict[str, Limits]
+    measure_speed: bool
+    measure_starts: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,8 @@ class Config:
         By model: what is measured of a row's bits, and what must be the same.
     waivers
         Failures that are accepted for some time.
+    speed, starts
+        How the speed and the start of a model's variants are measured.
     """
 
     seed: int
@@ -124,6 +131,8 @@ class Config:
     yardsticks: dict[str, Yardstick]
     invariance: dict[str, InvarianceSettings]
     waivers: tuple[Waiver, ...]
+    speed: SpeedSettings
+    starts: StartSettings
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], schema: Mapping[str, Any]) -> Self:
@@ -192,8 +201,22 @@ class Config:
             _waiver(f"waivers.{index}", entry, models)
             for index, entry in enumerate(mapping.get("waivers", []))
         )
+        speed = SpeedSettings.from_mapping(mapping.get("speed", {}))
+        if speed.base:
+            known("speed.base", speed.base, variants)
         return cls(
-            seed, alignment, targets, datasets, models, variants, tolerances, yardsticks, invariance, waivers
+            seed=seed,
+            alignment=alignment,
+            targets=targets,
+            datasets=datasets,
+            models=models,
+            variants=variants,
+            tolerances=tolerances,
+            yardsticks=yardsticks,
+            invariance=invariance,
+            waivers=waivers,
+            speed=speed,
+            starts=StartSettings.from_mapping(mapping.get("starts", {})),
         )
 
     def variant(self, name: str) -> Variant:
@@ -305,6 +328,8 @@ def _model(
         measure_profiles=entry.get("measure_profiles", False),
         observables=tuple(observable for observable, _ in observables),
         limits={observable.name: limits for observable, limits in observables},
+        measure_speed=entry.get("measure_speed", True),
+        measure_starts=entry.get("measure_starts", False),
     )
     if model.training is not None:
         named(f"{key}.training", model.training.check, model.signature)

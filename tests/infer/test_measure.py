@@ -2,18 +2,20 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from soaflow.errors import ArtifactError, StorageError
 from soaflow.infer import measure
-from soaflow.infer.measure import measure_profiles, recommended, tiled
-from soaflow.soa.storage import EVENTS, map_blob, read_header
-from soaflow.timing import Times
+from soaflow.infer.measure import measure_profiles, recommended
+from soaflow.timing import CALL_QUANTILES, Times, Window
 
 
 def times(**medians):
     return {name: {"median": median, "stable": True} for name, median in medians.items()}
+
+
+def times_of(seconds):
+    return Times((Window(1, seconds, seconds),), (seconds,) * len(CALL_QUANTILES), 1, True, True)
 
 
 def test_the_fastest_is_recommended_and_noise_decides_nothing():
@@ -36,30 +38,17 @@ def test_the_fastest_is_recommended_and_noise_decides_nothing():
     }
 
 
-def test_rows_are_repeated(particles, tmp_path):
-    particles(tmp_path / "events.h5", 7)
-    blob = map_blob(read_header(tmp_path / "events.h5", EVENTS), "particles")
-    made = tiled(blob, 19)
-    assert made.placement.rows == 19
-    assert made.placement.layout == blob.placement.layout
-    for name in blob.placement.layout.names:
-        source, repeated = blob.array(name), made.array(name)
-        if source.ndim == 0:
-            assert np.array_equal(source, repeated)
-        else:
-            assert np.array_equal(repeated, np.concatenate([source, source, source[:5]]))
-
-
 @pytest.fixture
 def called(monkeypatch):
     """The names and rows of what is timed; nothing is timed for long."""
     seen = []
 
-    def once(candidates, **_options):
+    def once(candidates, _pace, around):
         for name, call in candidates.items():
-            call()
+            with around(name):
+                call()
             seen.append(name)
-        return {name: Times(1.0 + index, 1.0, 1.0, 1, True) for index, name in enumerate(candidates)}
+        return {name: times_of(1.0 + index) for index, name in enumerate(candidates)}
 
     monkeypatch.setattr(measure, "interleaved", once)
     return seen

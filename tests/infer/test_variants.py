@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from soaflow.errors import ConfigError, TargetError
-from soaflow.infer.variants import REFERENCE, Backend, Device, Variant
+from soaflow.infer.variants import REFERENCE, Backend, Device, Variant, without_batch_sizes
 
 
 def test_defaults():
@@ -104,3 +104,14 @@ def test_settings_import_no_heavy_library():
         "assert not {'torch', 'numpy', 'h5py'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_variants_that_differ_in_batch_size_alone_are_one():
+    made = [
+        Variant("aot", Backend.AOT),
+        Variant("aot_b64", Backend.AOT, batch_size=64),
+        Variant("fast", Backend.AOT, profile="throughput"),
+        Variant("jit", Backend.JIT),
+        Variant("jit_half", Backend.JIT, dtype="float16"),
+    ]
+    assert [variant.name for variant in without_batch_sizes(made)] == ["aot", "fast", "jit", "jit_half"]

@@ -125,6 +125,27 @@ def test_a_batch_size_reruns_the_jobs_of_its_variant(finished, config):
     assert rules(jobs) == {"infer"} | measured | drawn | EVERYTHING_FROM_VERDICTS
 
 
+def test_how_long_speed_is_measured_measures_it_again_and_runs_nothing(finished, config):
+    config["speed"]["seconds"] = 0.02
+    jobs = finished.planned(config)
+    assert rules(jobs) == {"measure_speed", "plot_speed", "all"}
+    assert {wildcards["model"] for rule, wildcards in jobs if rule == "measure_speed"} == {
+        "SimpleNet",
+        "Scaled",
+    }
+
+
+def test_another_base_of_ratios_draws_again_and_measures_nothing(finished, config):
+    config["speed"]["base"] = "jit"
+    assert rules(finished.planned(config)) == {"plot_speed", "all"}
+
+
+def test_a_model_can_be_left_out_of_the_measurement(finished, config):
+    config["models"]["JetTagger"]["measure_starts"] = True
+    jobs = finished.planned(config)
+    assert rules(jobs) == {"measure_starts", "plot_starts", "all"}
+
+
 def test_a_new_variant_builds_nothing_that_is_there(finished, config):
     config["variants"]["jit_b9"] = {"backend": "jit", "batch_size": 9}
     config["models"]["SimpleNet"]["variants"] = [*config["variants"]]

@@ -78,6 +78,9 @@ def test_every_file_of_the_contract_is_there(finished):
         "report/verdicts.html",
         "report/performance/SimpleNet.svg",
         "report/invariance/SimpleNet.svg",
+        "report/speed/SimpleNet.brief.svg",
+        "report/latency/SimpleNet.brief.svg",
+        "report/starts/Scaled.brief.svg",
     ):
         assert (results / name).stat().st_size, name
 
@@ -101,6 +104,15 @@ def test_every_job_proves_its_claims(finished):
         proof = json.loads(path.read_text())
         assert proof["bytes_copied_in"] == 0, path
         assert proof["threads_seen"] == 1, path
+
+
+def test_variants_that_differ_in_batch_size_alone_are_timed_once(finished):
+    speed = json.loads((finished.folder / "results/speed/SimpleNet.brief.json").read_text())
+    assert speed["in_turn"] == ["eager", "jit", "aot"]
+    assert not (finished.folder / "results/speed/JetTagger.brief.json").exists()
+    assert speed["rows"] in {entry["rows"] for entry in speed["by_rows"]}
+    for entry in speed["by_rows"]:
+        assert all(proof["threads_seen"] == 1 for proof in entry["proof"].values())
 
 
 def test_a_second_run_from_scratch_gives_the_same_bytes(finished, make_checkout, test_config, tmp_path):

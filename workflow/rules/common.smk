@@ -11,7 +11,8 @@ from soaflow.config import Config
 from soaflow.errors import DeviceError, SoaflowError, TargetError
 from soaflow.infer.devices import require_device
 from soaflow.infer.emulated import EMULATED_CPUS
-from soaflow.infer.variants import COMPUTING_DTYPES, REFERENCE
+from soaflow.infer.timing_settings import BRIEF, EFFORTS, THOROUGH
+from soaflow.infer.variants import COMPUTING_DTYPES, REFERENCE, without_batch_sizes
 from soaflow.profiles import PROFILES
 from soaflow.provenance import class_module, code_digest
 from soaflow.targets import (
@@ -71,6 +72,7 @@ wildcard_constraints:
     dtype=one_of(COMPUTING_DTYPES),
     target=f"{one_of(CPU_TARGETS)}|{CUDA_PATTERN}",
     profile=one_of(PROFILES),
+    effort=one_of(EFFORTS),
 
 
 def model_of(wildcards):
@@ -226,9 +228,13 @@ def model_files(wildcards):
     """What the variant loads: the weights, or an artifact with its passport."""
     variant = settings.variant(wildcards.variant)
     require_here(variant)
+    return variant_files(wildcards.model, variant)
+
+
+def variant_files(model, variant):
     if variant.backend == "eager":
-        return {"weights": f"results/weights/{wildcards.model}.pt"}
-    stem = f"results/artifacts/{wildcards.model}.{variant.dtype}"
+        return {"weights": f"results/weights/{model}.pt"}
+    stem = f"results/artifacts/{model}.{variant.dtype}"
     endings = {
         "jit": "pt",
         "onnx": "onnx",
@@ -563,3 +569,80 @@ def model_proofs(wildcards):
 
 def performance_plots():
     return expand("results/report/performance/{model}.svg", model=settings.models)
+
+
+def timed_variants(model):
+    """The variants of a model on the CPU, without those that differ from an earlier one in batch size alone."""
+    names = settings.models[model].variants
+    return without_batch_sizes(
+        [settings.variants[name] for name in names if name in CPU_VARIANTS]
+    )
+
+
+def timed_variant_entries(wildcards):
+    return [asdict(variant) for variant in timed_variants(wildcards.model)]
+
+
+def timed_models(wildcards):
+    """The weights or the artifact of each timed variant, in their order."""
+    found = [
+        variant_files(wildcards.model, variant)
+        for variant in timed_variants(wildcards.model)
+    ]
+    return [files.get("artifact", files.get("weights")) for files in found]
+
+
+def timed_passports(wildcards):
+    return [
+        f"{file}.json"
+        for file, variant in zip(
+            timed_models(wildcards), timed_variants(wildcards.model), strict=True
+        )
+        if variant.backend != "eager"
+    ]
+
+
+def speed_batch_sizes(wildcards):
+    return settings.speed.batch_sizes
+
+
+def speed_seconds(wildcards):
+    return settings.speed.seconds_of(wildcards.effort)
+
+
+def start_repetitions(wildcards):
+    return settings.starts.repetitions_of(wildcards.effort)
+
+
+def speed_base(wildcards):
+    """The variant that ratios are quoted to: the configured one, or the first of the model."""
+    names = [variant.name for variant in timed_variants(wildcards.model)]
+    return settings.speed.base if settings.speed.base in names else names[0]
+
+
+MEASURED = [name for name in settings.models if timed_variants(name)]
+
+
+def speed_plots(effort):
+    """Those of the models whose configuration asks for them, or of all if it is thorough."""
+    return expand(
+        "results/report/speed/{model}.{effort}.svg",
+        model=[
+            name
+            for name in MEASURED
+            if effort != BRIEF or settings.models[name].measure_speed
+        ],
+        effort=effort,
+    )
+
+
+def start_plots(effort):
+    return expand(
+        "results/report/starts/{model}.{effort}.svg",
+        model=[
+            name
+            for name in MEASURED
+            if effort != BRIEF or settings.models[name].measure_starts
+        ],
+        effort=effort,
+    )

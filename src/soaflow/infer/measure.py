@@ -1,32 +1,29 @@
 """How fast the build profiles of an artifact are, by the rows of a call and of a chunk.
 
 The invariant: all profiles are timed in turn in one process, on one thread, through the raw loader, with
-views of one blob that holds real events. The ratios hold for this machine; the seconds are its alone.
+views of one blob that holds real events, and what the timed calls stored is checked. The ratios hold for
+this machine; the seconds are its alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import cycle
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from soaflow.cpu import this_cpu
 from soaflow.errors import StorageError
 from soaflow.files import write_json
 from soaflow.infer import backends, process
-from soaflow.infer.devices import InPlace
-from soaflow.infer.memory import blob_in_memory, outputs_in_memory
-from soaflow.infer.tensors import InputTensor, check_layouts, input_tensors
+from soaflow.infer.tensors import check_layouts
+from soaflow.infer.timed_calls import TimedCalls, tiled
+from soaflow.infer.timed_part import TimedWatch
 from soaflow.passport import read_passport
 from soaflow.profiles import PROFILES
-from soaflow.soa.batches import batch_ranges
-from soaflow.soa.layout import ItemKind
 from soaflow.soa.signature import Signature
-from soaflow.soa.storage import EVENTS, MappedBlob, map_blob, read_header
+from soaflow.soa.storage import EVENTS, map_blob, read_header
 from soaflow.threads import run_single_threaded
-from soaflow.timing import Times, interleaved
+from soaflow.timing import Pace, Times, interleaved
 
 CALL_ROWS = (1, 16, 256, 4096)
 """Rows of the single calls that are timed."""
@@ -39,11 +36,10 @@ SHARD_ROWS = (65536, 16384, 4096)
 
 PASS_SECONDS = 0.5
 
+_PACE = Pace(seconds=4.0)
+
 _NOISE = 0.05
 """Profiles whose medians differ by less are as fast as each other."""
-
-_CALLS_AHEAD = 64
-"""Batches of one size that are called in turn, so that they are not all in the nearest cache."""
 
 
 def measure_profiles(
@@ -67,6 +63,8 @@ def measure_profiles(
         If an artifact is not sound or has another signature than the others.
     StorageError
         If the events file is not valid, has other layouts or no rows.
+    ProofError
+        If a timed call started a thread, or gave other outputs than the first ones.
     OutputError
         If the figures cannot be written.
     """
@@ -76,29 +74,42 @@ def measure_profiles(
     first_path, first = next((artifacts[name], passport) for name, passport in passports.items())
     declared = Signature.from_mapping(first.description.signature, first_path)
     loaded = {profile: backends.aot(artifact, declared) for profile, artifact in artifacts.items()}
-    signature = declared.computed_in(first.description.dtype)
+    dtype = first.description.dtype
     header = read_header(events_path, EVENTS)
-    check_layouts(header, signature)
-    blobs = {name: map_blob(header, name) for name in signature.collections}
-    sliced = signature.sliced_collection
+    check_layouts(header, declared)
+    blobs = {name: map_blob(header, name) for name in declared.collections}
+    sliced = declared.sliced_collection
     if not blobs[sliced].placement.rows:
         raise StorageError(f"{events_path} has no rows of {sliced} to measure with: name a file with events")
     with torch.inference_mode():
         blobs[sliced] = tiled(blobs[sliced], max(CALL_ROWS) * 2)
         calls = {
-            str(rows): interleaved(
-                {name: _calls(backend, signature, blobs, rows) for name, backend in loaded.items()}
+            str(rows): _timed(
+                {
+                    name: TimedCalls(name, backend, declared, blobs, dtype=dtype, batch_size=rows)
+                    for name, backend in loaded.items()
+                },
+                path,
             )
             for rows in CALL_ROWS
         }
         shard_rows = _shard_rows(calls[str(CALL_ROWS[-1])])
         blobs[sliced] = tiled(blobs[sliced], shard_rows)
+        chunks = {chunk: chunk for chunk in CHUNK_ROWS if chunk < shard_rows} | {0: shard_rows}
         passes = {
-            (name, chunk): _pass(backend, signature, blobs, chunk)
-            for chunk in (*(chunk for chunk in CHUNK_ROWS if chunk < shard_rows), 0)
+            f"{name} {chunk}": TimedCalls(
+                f"{name} {chunk}",
+                backend,
+                declared,
+                blobs,
+                dtype=dtype,
+                batch_size=rows,
+                most_batches=shard_rows,
+            )
+            for chunk, rows in chunks.items()
             for name, backend in loaded.items()
         }
-        shard = interleaved({f"{name} {chunk}": call for (name, chunk), call in passes.items()}, rounds=5)
+        shard = _timed(passes, path, whole=True)
     description = first.description
     figures = {
         "model": description.model,
@@ -110,8 +121,7 @@ def measure_profiles(
         "calls": {rows: _mapping(times) for rows, times in calls.items()},
         "shard_rows": shard_rows,
         "shard": {
-            str(chunk): _mapping({name: shard[f"{name} {chunk}"] for name in loaded})
-            for chunk in dict.fromkeys(chunk for _, chunk in passes)
+            str(chunk): _mapping({name: shard[f"{name} {chunk}"] for name in loaded}) for chunk in chunks
         },
     }
     write_json(path, {**figures, "recommended": recommended(figures)})
@@ -140,47 +150,14 @@ def recommended(figures: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {**best, "shard": {"profile": fastest[chunk], "chunk": int(chunk)}}
 
 
-def tiled(blob: MappedBlob, rows: int) -> MappedBlob:
-    """Return a blob in memory with so many rows: those of another, from the first again after the last."""
-    made = blob_in_memory(blob.placement.layout.place(rows))
-    numbers = np.arange(rows) % blob.placement.rows
-    for item in made.placement.layout.items:
-        source = blob.array(item.name)
-        made.array(item.name)[...] = source if item.kind is ItemKind.SCALAR else source[numbers]
-    return made
-
-
-def _calls(
-    backend: backends.Backend, signature: Signature, blobs: Mapping[str, MappedBlob], rows: int
-) -> Callable[[], object]:
-    """Return a call of the model on the next rows of the blob, from its beginning again after its end."""
-    inputs = input_tensors(signature, blobs, rows, InPlace())
-    total = blobs[signature.sliced_collection].placement.rows
-    ranges = [pair for pair in batch_ranges(total, rows) if pair[1] - pair[0] == rows][:_CALLS_AHEAD]
-    batches = [_tensors(inputs, index, begin, end) for index, (begin, end) in enumerate(ranges)]
-    backend.check(batches[0])
-    ahead = cycle(batches)
-    outputs = outputs_in_memory(signature, rows)
-    return lambda: backend.run_batch(next(ahead), outputs, 0, rows)
-
-
-def _pass(
-    backend: backends.Backend, signature: Signature, blobs: Mapping[str, MappedBlob], chunk: int
-) -> Callable[[], object]:
-    """Return a run over all rows in chunks, outputs stored."""
-    inputs = input_tensors(signature, blobs, chunk, InPlace())
-    total = blobs[signature.sliced_collection].placement.rows
-    outputs = outputs_in_memory(signature, total)
-
-    def run() -> None:
-        for index, (begin, end) in enumerate(batch_ranges(total, chunk)):
-            backend.run_batch(_tensors(inputs, index, begin, end), outputs, begin, end)
-
-    return run
-
-
-def _tensors(inputs: Sequence[InputTensor], index: int, begin: int, end: int) -> list[torch.Tensor]:
-    return [tensor.batch(index, begin, end) for tensor in inputs]
+def _timed(calls: Mapping[str, TimedCalls], path: Path | str, *, whole: bool = False) -> dict[str, Times]:
+    """Return the times of single calls, or of runs over the whole blob."""
+    for one in calls.values():
+        one.first_run()
+    timed: dict[str, Callable[[], object]] = {
+        name: one.run_through if whole else one for name, one in calls.items()
+    }
+    return interleaved(timed, _PACE, around=TimedWatch(calls, str(path)).around)
 
 
 def _shard_rows(times: Mapping[str, Times]) -> int:

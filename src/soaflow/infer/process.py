@@ -51,6 +51,11 @@ def resident_file_bytes() -> int:
     return _status_bytes("RssFile")
 
 
+def resident_own_bytes() -> int:
+    """Return the resident bytes that no file backs: heap, stacks, written copies of pages (`RssAnon`)."""
+    return _status_bytes("RssAnon")
+
+
 def _status_bytes(key: str) -> int:
     with open("/proc/self/status", encoding="ascii") as stream:
         for line in stream:

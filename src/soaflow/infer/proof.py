@@ -300,19 +300,29 @@ def broken_claims(proof: Proof) -> list[str]:
         if seen.tensors_misplaced
     ]
     if proof.device == Device.CPU:
-        found += _threads_claim(proof)
+        found += threads_claim(proof.threads_seen, proof.wall_seconds, proof.other_threads_cpu_seconds)
         if proof.transfers_in:
             found.append(f"{proof.transfers_in} blobs were moved, and on the CPU none need be")
     return found
 
 
-def _threads_claim(proof: Proof) -> list[str]:
-    if proof.threads_seen > 1:
+def threads_claim(seen: int, wall_seconds: float, other_threads_cpu_seconds: float) -> list[str]:
+    """Return what contradicts the claim that one thread did all the work; empty if nothing.
+
+    Parameters
+    ----------
+    seen
+        The most threads that the process had.
+    wall_seconds
+        Of the work.
+    other_threads_cpu_seconds
+        CPU time in it of all threads but the one that should do the work.
+    """
+    if seen > 1:
         remedy = "set OMP_NUM_THREADS=1 and OPENBLAS_NUM_THREADS=1 before Python starts"
-        return [f"{proof.threads_seen} threads were seen ({remedy}, and build artifacts with one thread)"]
-    allowed = _OTHER_THREADS_SECONDS + _OTHER_THREADS_FRACTION * proof.wall_seconds
-    if proof.other_threads_cpu_seconds > allowed:
-        return [f"other threads than the job's own took {proof.other_threads_cpu_seconds:.3f} s of CPU time"]
+        return [f"{seen} threads were seen ({remedy}, and build artifacts with one thread)"]
+    if other_threads_cpu_seconds > _OTHER_THREADS_SECONDS + _OTHER_THREADS_FRACTION * wall_seconds:
+        return [f"other threads than the job's own took {other_threads_cpu_seconds:.3f} s of CPU time"]
     return []
 
 

@@ -10,7 +10,7 @@ Variant(name='aot_b64', backend=<Backend.AOT: 'aot'>, target='native', ..., batc
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Self, TypeVar
@@ -141,6 +141,14 @@ class Variant:
         True
         """
         return replace(self, name=other.name, batch_size=other.batch_size) == other
+
+
+def without_batch_sizes(variants: Sequence[Variant]) -> tuple[Variant, ...]:
+    """Return the variants without those that differ from an earlier one in their batch size alone."""
+    kept: dict[Variant, Variant] = {}
+    for variant in variants:
+        kept.setdefault(replace(variant, name="any", batch_size=0), variant)
+    return tuple(kept.values())
 
 
 _Choice = TypeVar("_Choice", bound=StrEnum)

@@ -28,9 +28,7 @@ class OnnxSession:
     """
 
     def __init__(self, model: Path | bytes) -> None:
-        os.environ[_NO_TELEMETRY] = "1"
-        import onnxruntime  # noqa: PLC0415  after the environment that it reads
-
+        onnxruntime = onnxruntime_without_telemetry()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
@@ -64,6 +62,14 @@ class OnnxSession:
                 raise ValueError(f"an input of sizes {list(tensor.shape)} is not contiguous")
         values = {name: tensor.numpy() for name, tensor in zip(self._names, inputs, strict=True)}
         return [torch.from_numpy(result) for result in self._session.run(None, values)]
+
+
+def onnxruntime_without_telemetry() -> Any:
+    """Import onnxruntime, and return the module."""
+    os.environ[_NO_TELEMETRY] = "1"
+    import onnxruntime  # noqa: PLC0415  after the environment that it reads
+
+    return onnxruntime
 
 
 def row_major(tensor: torch.Tensor) -> torch.Tensor:

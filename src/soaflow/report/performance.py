@@ -24,6 +24,7 @@ from soaflow.report.style import (
     nothing_to_show,
     picture,
     plain_log_axis,
+    short_number,
 )
 
 Document = Mapping[str, Any]
@@ -212,7 +213,10 @@ def _draw(
         axes.hlines(place, found.low, found.high, color=colour, alpha=0.45, linewidth=9)
         axes.plot(found.middle, place, "o", color=colour, markersize=8)
         axes.annotate(
-            *(f"{found.middle:.3g}" if found.middle < 1000 else _short(found.middle), (found.middle, place)),
+            *(
+                f"{found.middle:.3g}" if found.middle < 1000 else short_number(found.middle),
+                (found.middle, place),
+            ),
             xytext=(0, 8),
             textcoords="offset points",
             ha="center",
@@ -222,27 +226,15 @@ def _draw(
     if log and high > 4 * low:
         axes.set_xscale("log")
         plain_log_axis(axes.xaxis)
-        axes.xaxis.set_major_formatter(lambda value, _: _short(value))
+        axes.xaxis.set_major_formatter(lambda value, _: short_number(value))
         axes.set_xlim(low / 1.7, high * 1.7)
     else:
         axes.set_xlim(0, high * 1.18 or 1.0)
-        axes.xaxis.set_major_formatter(lambda value, _: _short(value))
+        axes.xaxis.set_major_formatter(lambda value, _: short_number(value))
     axes.set_yticks([])
     axes.tick_params(axis="y", which="both", length=0)
     axes.set_ylim(len(ranges) - 0.4, -0.6)
     axes.set_xlabel(label)
-
-
-def _short(value: float) -> str:
-    """Return a number with the prefix k, M or G.
-
-    >>> _short(0), _short(950), _short(12_300), _short(4.56e6)
-    ('0', '950', '12.3k', '4.56M')
-    """
-    for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= factor:
-            return f"{value / factor:.3g}{prefix}"
-    return f"{value:.3g}"
 
 
 def _plain(variant: VariantPerformance) -> dict[str, Any]:

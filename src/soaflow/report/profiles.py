@@ -12,7 +12,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from soaflow.report.documents import described_by, read_documents
-from soaflow.report.style import FAINT, LINE_STYLES, colours, headline, picture, plain_log_axis
+from soaflow.report.style import FAINT, LINE_STYLES, colours, headline, picture, plain_log_axis, short_time
 
 _WHOLE = "0"
 """The chunk that stands for the whole shard in one call."""
@@ -121,7 +121,7 @@ def _write_recommendation(axes: Axes, document: Mapping[str, Any]) -> None:
         others = [one["median"] for name, one in times.items() if name != choice["profile"]]
         ratio = f"{min(others) / best['median']:.2f} x" if others else "–"
         lines.append(
-            (label, choice["profile"], _time(best["median"]) + ("" if best["stable"] else " *"), ratio)
+            (label, choice["profile"], short_time(best["median"]) + ("" if best["stable"] else " *"), ratio)
         )
     if any(time.endswith("*") for _, _, time, _ in lines):
         lines.append(("* not stable: the rounds drift", "", "", ""))
@@ -134,13 +134,3 @@ def _write_recommendation(axes: Axes, document: Mapping[str, Any]) -> None:
                 size="small",
                 va="center",
             )
-
-
-def _time(seconds: float) -> str:
-    """Return a time with three digits.
-
-    >>> _time(1.234e-5), _time(0.0456)
-    ('12.3 µs', '45.6 ms')
-    """
-    value, unit = (seconds * 1e3, "ms") if seconds >= 1e-3 else (seconds * 1e6, "µs")
-    return f"{value:.3g} {unit}"

@@ -141,3 +141,28 @@ def percent(fraction: float) -> str:
     if 0 < fraction < 0.001:
         return "< 0.1 %"
     return f"{100 * fraction:.3g} %"
+
+
+def short_number(value: float) -> str:
+    """Return a number with the prefix k, M or G.
+
+    >>> short_number(0), short_number(950), short_number(12_300), short_number(4.56e6)
+    ('0', '950', '12.3k', '4.56M')
+    """
+    for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= factor:
+            return f"{value / factor:.3g}{prefix}"
+    return f"{value:.3g}"
+
+
+def short_time(seconds: float) -> str:
+    """Return a time with three digits.
+
+    >>> short_time(1.234e-5), short_time(0.0456), short_time(2)
+    ('12.3 µs', '45.6 ms', '2 s')
+    """
+    factor, unit = next((factor, unit) for least, factor, unit in _UNITS_OF_TIME if seconds >= least)
+    return f"{seconds * factor:.3g} {unit}"
+
+
+_UNITS_OF_TIME = ((1.0, 1.0, "s"), (1e-3, 1e3, "ms"), (0.0, 1e6, "µs"))
