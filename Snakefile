@@ -37,6 +37,7 @@ rule all:
         difference_plots(),
         invariance_plots(),
         decision_plots(),
+        parity_plots(),
         performance_plots(),
         profile_plots(),
         speed_plots(BRIEF),

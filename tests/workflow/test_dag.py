@@ -121,7 +121,7 @@ def test_a_batch_size_reruns_the_jobs_of_its_variant(finished, config):
     jobs = finished.planned(config)
     assert variants(jobs, "infer") == {"aot_b7"}
     measured = {"measure_differences", "measure_decisions", "measure_pairs"}
-    drawn = {"plot_decisions", "plot_invariance", "plot_performance"}
+    drawn = {"plot_decisions", "plot_invariance", "plot_parity", "plot_performance"}
     assert rules(jobs) == {"infer"} | measured | drawn | EVERYTHING_FROM_VERDICTS
 
 

@@ -76,8 +76,8 @@ def start(task: Mapping[str, Any]) -> dict[str, Any]:
         from soaflow.infer import process  # noqa: PLC0415
         from soaflow.infer.devices import InPlace  # noqa: PLC0415
         from soaflow.infer.loading import load_backend  # noqa: PLC0415
+        from soaflow.infer.memory import blob_in_memory  # noqa: PLC0415
         from soaflow.infer.tensors import Outputs, check_layouts, input_tensors  # noqa: PLC0415
-        from soaflow.infer.timed_calls import in_memory  # noqa: PLC0415
         from soaflow.infer.variants import Backend, Variant  # noqa: PLC0415
         from soaflow.models.onnx_sessions import onnxruntime_without_telemetry  # noqa: PLC0415
         from soaflow.soa.signature import Signature  # noqa: PLC0415
@@ -100,7 +100,7 @@ def start(task: Mapping[str, Any]) -> dict[str, Any]:
         files = {"artifact": task["file"], "weights": task["file"]}
         backend = load_backend(variant, signature, **files, **task["model"])
     computed = signature.computed_in(variant.dtype)
-    blob = in_memory(computed.output_layout.place(rows))
+    blob = blob_in_memory(computed.output_layout.place(rows))
     outputs = Outputs(computed, blob, InPlace())
     backend.check(inputs)
     results = []

@@ -6,8 +6,6 @@ wrong in every byte; after them, they must again be the bits of the first run. S
 that computed or stored something else, or nothing.
 """
 
-import ctypes
-import mmap
 from collections.abc import Mapping
 from itertools import cycle
 
@@ -18,10 +16,11 @@ from soaflow.errors import ProofError
 from soaflow.infer.backends import Backend
 from soaflow.infer.closeness import disagreement
 from soaflow.infer.devices import InPlace
+from soaflow.infer.memory import blob_in_memory
 from soaflow.infer.tensors import Outputs, input_tensors
 from soaflow.soa.arrangement import item_array
 from soaflow.soa.batches import batch_ranges
-from soaflow.soa.layout import ItemKind, Placement
+from soaflow.soa.layout import ItemKind
 from soaflow.soa.signature import Signature
 from soaflow.soa.storage import MappedBlob
 
@@ -84,7 +83,7 @@ class TimedCalls:
             for index, (begin, end) in enumerate(full[:most_batches])
         ]
         backend.check(self._batches[0][0])
-        self._blob = in_memory(signature.output_layout.place(len(self._batches) * batch_size))
+        self._blob = blob_in_memory(signature.output_layout.place(len(self._batches) * batch_size))
         self._outputs = Outputs(signature, self._blob, InPlace())
         self._ahead = cycle(self._batches)
         self.calls_since_spoilt = 0
@@ -161,19 +160,12 @@ class TimedCalls:
 
 def tiled(blob: MappedBlob, rows: int) -> MappedBlob:
     """Return a blob in memory with so many rows: those of another, from the first again after the last."""
-    made = in_memory(blob.placement.layout.place(rows))
+    made = blob_in_memory(blob.placement.layout.place(rows))
     numbers = np.arange(rows) % blob.placement.rows
     for item in made.placement.layout.items:
         source = blob.array(item.name)
         made.array(item.name)[...] = source if item.kind is ItemKind.SCALAR else source[numbers]
     return made
-
-
-def in_memory(placement: Placement) -> MappedBlob:
-    """Return a blob of zeros that no file backs."""
-    memory = mmap.mmap(-1, max(1, placement.blob_bytes))
-    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    return MappedBlob(placement, memoryview(memory)[: placement.blob_bytes], address)
 
 
 def _bits(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:

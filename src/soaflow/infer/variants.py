@@ -145,10 +145,11 @@ class Variant:
 
 def without_batch_sizes(variants: Sequence[Variant]) -> tuple[Variant, ...]:
     """Return the variants without those that differ from an earlier one in their batch size alone."""
-    kept: dict[Variant, Variant] = {}
+    kept: list[Variant] = []
     for variant in variants:
-        kept.setdefault(replace(variant, name="any", batch_size=0), variant)
-    return tuple(kept.values())
+        if not any(variant.differs_in_batches_only(earlier) for earlier in kept):
+            kept.append(variant)
+    return tuple(kept)
 
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
