@@ -267,7 +267,7 @@ def model_variants(wildcards):
     return model_of(wildcards).variants
 
 
-def dataset_predictions(wildcards):
+def predictions_to_pair(wildcards):
     """The predictions of a model on all shards of a dataset, in all its variants."""
     return [
         f"results/predictions/{run.dataset}/{run.shard}/{run.model}.{run.variant}.h5"

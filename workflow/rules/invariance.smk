@@ -42,7 +42,7 @@ use rule measure_invariance as measure_invariance_on_gpu with:
 rule measure_pairs:
     """Compare the predictions of every two variants."""
     input:
-        predictions=dataset_predictions,
+        predictions=predictions_to_pair,
     output:
         found="results/pairs/{dataset}/{model}.json",
     log:
