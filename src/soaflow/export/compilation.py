@@ -25,6 +25,7 @@ from torch.export import ExportedProgram
 from soaflow.errors import ExportError
 from soaflow.export.archives import read_records, toolchain, write_records
 from soaflow.export.check import first_line
+from soaflow.export.environment import require_environment
 from soaflow.export.notices import torch_deprecations_ignored
 from soaflow.models.packages import MODEL_IN_PACKAGE
 from soaflow.profiles import Profile
@@ -146,12 +147,11 @@ def compile_program(
     Raises
     ------
     ExportError
-        If there is no compiler, or it or Inductor fails, or this process was not started as weights that
-        are packed at build time need it.
+        If there is no compiler, or it or Inductor fails, or this process was not prepared for the build;
+        see `soaflow.export.environment`.
     """
     chosen = build_options(program, target, profile)
-    if chosen.get("freezing"):
-        _require_environment(target)
+    require_environment(target, packs_weights=bool(chosen.get("freezing")))
     if chosen.get("max_autotune_gemm_backends") == "CPP":
         _copy_inputs_row_major(program)
     stream = io.BytesIO()
@@ -267,15 +267,6 @@ def _compiler_in(folder: Path) -> Path:
 def _flags_used(folder: Path) -> tuple[str, ...]:
     text = (folder / _FLAGS_SEEN).read_text().replace("-D\n", "-D")
     return tuple(sorted({word for word in text.splitlines() if _NO_PATH.fullmatch(word)}))
-
-
-def _require_environment(target: Target) -> None:
-    for name, value in target.build_environment().items():
-        if os.environ.get(name) != value:
-            raise ExportError(
-                f"weights cannot be packed for target {target.name} in this process, as {name} was not "
-                f"{value} when torch was imported: build with 'soaflow rebuild' or the workflow"
-            )
 
 
 @contextmanager
