@@ -61,7 +61,7 @@ _NO_PATH = re.compile(r"-(?![IL]|o$|-version$|ffile-prefix-map)[^/]+")
 
 
 _FLAGS_SEEN = "flags"
-"""File into which the compiler that a compilation uses writes what it is called with."""
+"""File into which the compiler that a compilation uses writes what it is called with, a blank line behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,8 @@ class Compiled:
     records
         Of the package: the shared library and its metadata, by name.
     flags
-        That the compiler was called with, but for those that name files.
+        That the compiler was called with, in their order, but for those that name files: one text for each
+        different call.
     """
 
     records: dict[str, bytes]
@@ -256,7 +257,7 @@ def _compiler_in(folder: Path) -> Path:
     script = folder / Path(compiler).name
     torch_folder = Path(torch.__file__).parent
     script.write_text(
-        f'#!/bin/sh\nprintf "%s\\n" "$@" >> "{folder / _FLAGS_SEEN}"\n'
+        f'#!/bin/sh\nprintf "%s\\n" "$@" "" >> "{folder / _FLAGS_SEEN}"\n'
         f'exec "{compiler}" "-ffile-prefix-map={folder}=soaflow" '
         f'"-ffile-prefix-map={torch_folder}=torch" "$@"\n'
     )
@@ -265,8 +266,8 @@ def _compiler_in(folder: Path) -> Path:
 
 
 def _flags_used(folder: Path) -> tuple[str, ...]:
-    text = (folder / _FLAGS_SEEN).read_text().replace("-D\n", "-D")
-    return tuple(sorted({word for word in text.splitlines() if _NO_PATH.fullmatch(word)}))
+    calls = (folder / _FLAGS_SEEN).read_text().replace("-D\n", "-D").split("\n\n")
+    return tuple(sorted({" ".join(filter(_NO_PATH.fullmatch, call.splitlines())) for call in calls} - {""}))
 
 
 @contextmanager
