@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check portability profiles speed benchmark clean
+.PHONY: help install run test check emulator portability profiles speed benchmark clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,8 +43,10 @@ check: install  ## Format, lint and types alone
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
 	$(BIN)/codespell
 
-portability: install  ## Artifacts on emulated CPUs of their levels; MODELS="A B" for some models
+emulator:  ## Install qemu-user where it is missing, with which tests and portability emulate CPUs
 	@command -v qemu-x86_64 >/dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends qemu-user; } || { echo "soaflow: error: there is no qemu-x86_64: install your system's qemu-user" >&2; exit 2; }
+
+portability: install emulator  ## Artifacts on emulated CPUs of their levels; MODELS="A B" for some models
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) $(if $(MODELS),$(MODELS:%=results/portability/%.passed.txt),portability)
 
 profiles: install  ## The fastest build profile of each model for each batch size, on this machine

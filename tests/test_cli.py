@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 import torch
 
-from soaflow.cli import main
+from soaflow.cli import bisect, main
 from soaflow.cli.compare import BY_DTYPE, EXACT
 from soaflow.cpu import Cpu, this_cpu
 from soaflow.errors import SoaflowError
@@ -46,7 +47,7 @@ def imported_by(*arguments: object) -> set[str]:
     """Return the modules that a call of the command has imported at its end."""
     script = """
 import sys
-from soaflow.cli import main
+from soaflow.cli import bisect, main
 try:
     main(sys.argv[1:])
 except SystemExit:
@@ -907,3 +908,20 @@ def test_every_error_of_the_user_is_a_sentence_and_code_2(items, monkeypatch, ca
         monkeypatch.setattr("soaflow.cli.layout.placement_table", failing)
         assert main(["layout", str(items), "--rows", "3"]) == 2
         assert capsys.readouterr().err == "soaflow: error: particles.yaml has no items: add one\n"
+
+
+@pytest.mark.parametrize(
+    ("profile", "target"),
+    [
+        ("balanced", None),
+        ("latency", "x86-64-v3"),
+        ("throughput", "x86-64-v3"),
+        ("reproducible", "x86-64-v3"),
+    ],
+)
+def test_bisect_builds_as_the_artifact_was_built(monkeypatch, profile, target):
+    """Weights are packed by kernels that saw no more than the target, wherever they may be packed."""
+    described = SimpleNamespace(kind="aot", profile=profile, targets=("x86-64-v3",))
+    monkeypatch.setattr(bisect, "read_description", lambda _: described)
+    found = bisect._packs_weights_for(Path("Net.pt2"))
+    assert (found and found.name) == target

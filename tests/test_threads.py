@@ -39,3 +39,23 @@ matrix = torch.ones(700, 700)
 print(torch.get_num_threads(), torch.get_num_interop_threads(), len(os.listdir("/proc/self/task")))
 """
     assert in_fresh_process(code, {**os.environ, **SINGLE_THREAD_VARIABLES}) == "1 1 1"
+
+
+def test_one_thread_while_a_block_runs() -> None:
+    code = """
+import torch
+from soaflow.threads import on_one_thread
+torch.set_num_threads(3)
+
+@on_one_thread()
+def fails():
+    print(torch.get_num_threads())
+    raise ValueError
+
+for _ in range(2):
+    try:
+        fails()
+    except ValueError:
+        print(torch.get_num_threads())
+"""
+    assert in_fresh_process(code, dict(os.environ)).split() == ["1", "3", "1", "3"]

@@ -356,6 +356,16 @@ def test_a_gpu_of_the_architecture_is_needed(tmp_path):
     assert outcome(path, dataclasses.replace(HOST, architectures=("sm_80", "sm_90")))["cpu"]
 
 
+def test_the_library_that_launches_kernels_needs_its_cpu_too(tmp_path):
+    """It is compiled for the CPU of the machine that built it."""
+    path = one(tmp_path, "cuda-sm_90", extensions=["avx2", "avx512f"])
+    host = dataclasses.replace(HOST, architectures=("sm_90",))
+    assert outcome(path, host)["cpu"]
+    refused(
+        path, r"cuda-sm_90 and needs avx512f, which this CPU, Test", dataclasses.replace(host, cpu=cpu(3))
+    )
+
+
 LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 
 

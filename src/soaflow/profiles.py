@@ -56,6 +56,11 @@ class Profile:
     prefers_own_kernels: bool = False
     same_bits: bool = False
 
+    @property
+    def may_pack_weights(self) -> bool:
+        """Whether some program's weights are packed, which takes a process prepared for the target."""
+        return self.prefers_own_kernels or "freezing" in self.options
+
     def options_for(self, *, own_kernels_fit: bool) -> Mapping[str, Any]:
         """Return the settings for a program that own kernels fit, or do not."""
         return OWN_KERNELS if self.prefers_own_kernels and own_kernels_fit else self.options

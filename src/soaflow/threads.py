@@ -7,7 +7,8 @@ its environment when it is loaded, so whoever starts a process puts `SINGLE_THRE
 '1'
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 SINGLE_THREAD_VARIABLES: Mapping[str, str] = {
     "OMP_NUM_THREADS": "1",
@@ -33,3 +34,19 @@ def run_single_threaded() -> None:
         torch.set_num_threads(1)
     if torch.get_num_interop_threads() != 1:  # torch refuses to be told a second time
         torch.set_num_interop_threads(1)
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """Let torch run on the calling thread alone while the block runs, as it does in a job.
+
+    Several threads would wait for one another in calls of few rows, and could give a sum other bits.
+    """
+    import torch  # noqa: PLC0415  as above
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -234,14 +234,12 @@ def _check_machine(artifact: Path, passport: Passport, host: Host) -> str:
         return f"of its targets this CPU, {host.cpu.describe()}, runs {chosen_target(passport, host.cpu)}"
     (name,) = passport.description.targets
     target = find_target(name)
-    if target.device == "cuda":
-        if target.architecture not in host.architectures:
-            shown = ", ".join(host.architectures) or "no NVIDIA GPU"
-            raise ArtifactError(
-                f"{artifact} is built for a GPU of {target.architecture}, and this machine shows {shown}: "
-                "build it for another target"
-            )
-        return f"this machine has a GPU of {target.architecture}"
+    if target.device == "cuda" and target.architecture not in host.architectures:
+        shown = ", ".join(host.architectures) or "no NVIDIA GPU"
+        raise ArtifactError(
+            f"{artifact} is built for a GPU of {target.architecture}, and this machine shows {shown}: "
+            "build it for another target"
+        )
     used = passport.builds[name].machine_code["extensions"]
     missing = host.cpu.missing(extensions_of_level(target.level or 1) | set(used))
     if missing:
@@ -249,6 +247,8 @@ def _check_machine(artifact: Path, passport: Passport, host: Host) -> str:
             f"{artifact} is built for {name} and needs {', '.join(missing)}, which this CPU, "
             f"{host.cpu.describe()}, lacks: build it for a lower target"
         )
+    if target.device == "cuda":
+        return f"this machine has a GPU of {target.architecture}, and its CPU what launches the kernels"
     return f"this CPU, {host.cpu.describe()}, has the instructions of target {name}"
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,6 +151,15 @@ def mask_case() -> Case:
     return own_case("MaskFirst")
 
 
+@pytest.fixture
+def more_threads() -> Iterator[int]:
+    """Let torch have threads of its own, and return how many."""
+    before, threads = torch.get_num_threads(), 3
+    torch.set_num_threads(threads)
+    yield threads
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def program_file(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp(case.name) / f"{case.name}.float32.pt2"
@@ -175,9 +185,10 @@ def aot_file(program_file: Path) -> Path:
 
 @dataclass
 class Workshop:
-    """Builds artifacts as a user does, each once a session: weights are packed in a process of their own.
+    """Builds artifacts as a user does, and what is the same once a session.
 
-    Such a process sees nothing of this CPU beyond the target, from before torch is imported.
+    Weights are packed in a process of their own, which sees nothing of this CPU beyond the target, from
+    before torch is imported.
     """
 
     folder: Path
@@ -197,7 +208,8 @@ class Workshop:
         self.require(target)
         path = self.folder / f"{name}.float32.{target}.{profile}.pt2"
         if not path.exists():
-            done = self.rebuild(self.program(name), target, profile, path)
+            cache = str(self.folder / "cache")
+            done = self.rebuild(self.program(name), target, profile, path, SOAFLOW_CACHE=cache)
             assert done.returncode == 0, done.stderr
         return path
 

@@ -47,7 +47,7 @@ def test_passport(case, aot_file, program_file):
     assert build.options["cpp.threads"] == 1
     assert build.machine_code["parallel_regions"] == []
     assert build.machine_code["glibc"]
-    assert "-shared" in build.toolchain["flags"]
+    assert any("-shared" in call.split() for call in build.toolchain["flags"])
     assert set(build.toolchain) >= {
         "torch",
         "python",
@@ -113,7 +113,7 @@ def test_a_program_file_alone_gives_the_same_bytes(compiled, workshop, tmp_path)
     shutil.copyfile(program, alone)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    done = workshop.rebuild(alone, "native", "latency", again, TMPDIR=str(scratch))
+    done = workshop.rebuild(alone, "native", "balanced", again, TMPDIR=str(scratch))
     assert done.returncode == 0, done.stderr
     assert again.read_bytes() == artifact.read_bytes()
     first, second = read_passport(artifact), read_passport(again)

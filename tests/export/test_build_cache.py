@@ -277,7 +277,7 @@ class Asks(BuildCache):
         raise AskedError(key)
 
 
-def key_of(program, target="native", profile="latency"):
+def key_of(program, target="native", profile="balanced"):
     with pytest.raises(AskedError) as asked:
         write_aot(program, target, "nowhere.pt2", profile_name=profile, cache=Asks(None))
     return asked.value.args[0]
@@ -310,6 +310,10 @@ def test_all_that_a_build_depends_on_is_in_the_key(workshop, monkeypatch, tmp_pa
         with monkeypatch.context() as patch:
             patch.setattr(where, name, value)
             other(what)
+    for variable in ("ATEN_CPU_CAPABILITY", "CPATH"):
+        with monkeypatch.context() as patch:
+            patch.setenv(variable, "default")
+            other(variable)
     level = key_of(program, "x86-64-v2")
     monkeypatch.setattr(aot, "this_cpu", lambda: Cpu("Other", "x86_64", 4, frozenset()))
     assert key_of(program, "x86-64-v2") == level, "what is built for a level is the same wherever it is built"

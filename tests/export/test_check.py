@@ -22,6 +22,18 @@ def test_the_same_model_passes_and_the_figures_say_so(normalisation_case):
     assert figures.to_mapping()["calls"][0]["rows"] == 1
 
 
+def test_it_runs_on_one_thread_as_jobs_do(normalisation_case, more_threads):
+    seen = set()
+
+    def watching(*inputs):
+        seen.add(torch.get_num_threads())
+        return normalisation_case.model(*inputs)
+
+    check(watching, normalisation_case, eager=watching)
+    assert seen == {1}
+    assert torch.get_num_threads() == more_threads
+
+
 def place(rows, dtype):
     return Layout.of(Item("x", dtype)).place(rows).stride("x")
 

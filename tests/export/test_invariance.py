@@ -27,6 +27,18 @@ def test_a_model_that_looks_at_its_batch_differs_everywhere(signature):
     assert differing_batch_sizes(by_batch, signature) == BATCH_SIZES
 
 
+def test_batches_run_on_one_thread_as_jobs_do(signature, more_threads):
+    seen = set()
+
+    def watching(*inputs):
+        seen.add(torch.get_num_threads())
+        return by_row(*inputs)
+
+    differing_batch_sizes(watching, signature)
+    assert seen == {1}
+    assert torch.get_num_threads() == more_threads
+
+
 def test_one_bit_at_one_batch_size_is_seen(signature):
     def planted(momenta):
         result = by_row(momenta)[0]

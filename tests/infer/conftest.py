@@ -127,7 +127,7 @@ class Bench:
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """The threads that other tests left in this process are not the job's: they are not counted.
 
-    `test_alone.py` counts all threads, in a process of its own.
+    `test_backends.py` counts all threads, in a process of its own.
     """
     count = process.thread_count
     others = count() - 1

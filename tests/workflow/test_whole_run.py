@@ -188,7 +188,7 @@ def test_profiles_are_measured_and_drawn(make_checkout, test_config, tmp_path):
     assert set(figures["recommended"]) == {*figures["calls"], "shard"}
     for rows, choice in figures["recommended"].items():
         times = figures["shard"][str(choice["chunk"])] if rows == "shard" else figures["calls"][rows]
-        assert times[choice["profile"]]["median"] == min(one["median"] for one in times.values())
+        assert times[choice["profile"]]["median"] <= 1.06 * min(one["median"] for one in times.values())
 
 
 @pytest.mark.parametrize(

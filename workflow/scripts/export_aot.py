@@ -1,8 +1,8 @@
 """Compiles a program ahead of time for one target, in one profile."""
 
-import os
 from typing import TYPE_CHECKING
 
+from soaflow.export.environment import prepare_environment
 from soaflow.logs import job_log
 from soaflow.targets import find_target
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 with job_log(snakemake.log[0]):
     # Torch and its libraries read the environment when they are loaded, which happens below.
-    os.environ.update(find_target(snakemake.wildcards.target).build_environment())
+    prepare_environment(find_target(snakemake.wildcards.target))
     from soaflow.export.aot import write_aot
 
     write_aot(

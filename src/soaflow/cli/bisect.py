@@ -7,9 +7,10 @@ from pathlib import Path
 from soaflow.archives import AOT, FAT
 from soaflow.description import read_description
 from soaflow.errors import ConfigError
+from soaflow.export.environment import prepare_environment
 from soaflow.passport import read_passport
 from soaflow.profiles import find_profile
-from soaflow.targets import find_target
+from soaflow.targets import Target, find_target
 from soaflow.threads import SINGLE_THREAD_VARIABLES, run_single_threaded
 from soaflow.verification import chosen_target
 
@@ -22,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--factor is {arguments.factor}: give a number above 0")
     # NumPy and torch read these variables when they are loaded.
     os.environ.update(SINGLE_THREAD_VARIABLES)
-    os.environ.update(_environment_to_build(arguments.candidate))
+    prepare_environment(_packs_weights_for(arguments.candidate))
     run_single_threaded()
     from soaflow.bisect.search import bisect  # noqa: PLC0415  loads torch
 
@@ -38,10 +39,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if answer.diverges else 0
 
 
-def _environment_to_build(candidate: Path) -> dict[str, str]:
-    """Return what packing weights needs; for other candidates it would hide this CPU's own kernels."""
+def _packs_weights_for(candidate: Path) -> Target | None:
+    """Return the target if its weights may be packed; for others it would hide this CPU's own kernels."""
     description = read_description(candidate)
-    if description.kind not in (AOT, FAT) or not find_profile(description.profile).options:
-        return {}
+    if description.kind not in (AOT, FAT) or not find_profile(description.profile).may_pack_weights:
+        return None
     name = chosen_target(read_passport(candidate)) if description.kind == FAT else description.targets[0]
-    return dict(find_target(name).build_environment())
+    return find_target(name)

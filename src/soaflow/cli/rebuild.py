@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from soaflow.description import Description, read_description
+from soaflow.export.environment import prepare_environment
 from soaflow.files import check_not_inputs
 from soaflow.passport import passport_path
 from soaflow.targets import find_target, require_buildable
@@ -20,8 +21,8 @@ def run(arguments: argparse.Namespace) -> int:
     description = read_description(arguments.program)
     output = arguments.output or _named(description, arguments.target, arguments.profile)
     check_not_inputs((output, passport_path(output)), (arguments.program, passport_path(arguments.program)))
-    os.environ.update(target.build_environment())
-    # Torch and its libraries read those variables when they are loaded, which happens here.
+    prepare_environment(target)
+    # Torch and its libraries read the environment when they are loaded, which happens here.
     from soaflow.export.aot import write_aot  # noqa: PLC0415
 
     passport = write_aot(arguments.program, target.name, output, profile_name=arguments.profile)

@@ -24,6 +24,7 @@ from soaflow.export.archives import (
 from soaflow.export.build_cache import BuildCache, cache_key
 from soaflow.export.check import Model, check_against_eager, returning
 from soaflow.export.compilation import Compiled, build_options, compile_program, compiler_facts
+from soaflow.export.environment import environment_of_build
 from soaflow.export.invariance import BATCH_SIZES, differing_batch_sizes
 from soaflow.export.machine_code import MachineCode, check_machine_code, read_machine_code
 from soaflow.export.program import eager_program, read_program
@@ -92,7 +93,7 @@ def write_aot(
         {
             "program": digest,
             "options": options,
-            "environment": target.build_environment(),
+            "environment": environment_of_build(),
             "toolchain": facts,
             "cpu": _cpu_built_for(target),
             "code": build_code,

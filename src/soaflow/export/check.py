@@ -17,6 +17,7 @@ from soaflow.soa.calls import call_rows, check_inputs, check_outputs
 from soaflow.soa.contract import RETURNED
 from soaflow.soa.outputs import OutputBlob
 from soaflow.soa.signature import RowRange, Signature
+from soaflow.threads import on_one_thread
 
 Model = Callable[..., Any]
 """What is called with the inputs one by one and returns a tensor, or a tuple or list of tensors."""
@@ -137,6 +138,7 @@ def eager_outputs(
     return outputs
 
 
+@on_one_thread()
 def check_against_eager(
     candidate: Model,
     eager: Model,

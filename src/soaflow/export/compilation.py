@@ -25,6 +25,7 @@ from torch.export import ExportedProgram
 from soaflow.errors import ExportError
 from soaflow.export.archives import read_records, toolchain, write_records
 from soaflow.export.check import first_line
+from soaflow.export.environment import require_environment
 from soaflow.export.notices import torch_deprecations_ignored
 from soaflow.models.packages import MODEL_IN_PACKAGE
 from soaflow.profiles import Profile
@@ -60,7 +61,7 @@ _NO_PATH = re.compile(r"-(?![IL]|o$|-version$|ffile-prefix-map)[^/]+")
 
 
 _FLAGS_SEEN = "flags"
-"""File into which the compiler that a compilation uses writes what it is called with."""
+"""File into which the compiler that a compilation uses writes what it is called with, a blank line behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ class Compiled:
     records
         Of the package: the shared library and its metadata, by name.
     flags
-        That the compiler was called with, but for those that name files.
+        That the compiler was called with, in their order, but for those that name files: one text for each
+        different call.
     """
 
     records: dict[str, bytes]
@@ -146,12 +148,11 @@ def compile_program(
     Raises
     ------
     ExportError
-        If there is no compiler, or it or Inductor fails, or this process was not started as weights that
-        are packed at build time need it.
+        If there is no compiler, or it or Inductor fails, or this process was not prepared for the build;
+        see `soaflow.export.environment`.
     """
     chosen = build_options(program, target, profile)
-    if chosen.get("freezing"):
-        _require_environment(target)
+    require_environment(target, packs_weights=bool(chosen.get("freezing")))
     if chosen.get("max_autotune_gemm_backends") == "CPP":
         _copy_inputs_row_major(program)
     stream = io.BytesIO()
@@ -256,7 +257,7 @@ def _compiler_in(folder: Path) -> Path:
     script = folder / Path(compiler).name
     torch_folder = Path(torch.__file__).parent
     script.write_text(
-        f'#!/bin/sh\nprintf "%s\\n" "$@" >> "{folder / _FLAGS_SEEN}"\n'
+        f'#!/bin/sh\nprintf "%s\\n" "$@" "" >> "{folder / _FLAGS_SEEN}"\n'
         f'exec "{compiler}" "-ffile-prefix-map={folder}=soaflow" '
         f'"-ffile-prefix-map={torch_folder}=torch" "$@"\n'
     )
@@ -265,17 +266,8 @@ def _compiler_in(folder: Path) -> Path:
 
 
 def _flags_used(folder: Path) -> tuple[str, ...]:
-    text = (folder / _FLAGS_SEEN).read_text().replace("-D\n", "-D")
-    return tuple(sorted({word for word in text.splitlines() if _NO_PATH.fullmatch(word)}))
-
-
-def _require_environment(target: Target) -> None:
-    for name, value in target.build_environment().items():
-        if os.environ.get(name) != value:
-            raise ExportError(
-                f"weights cannot be packed for target {target.name} in this process, as {name} was not "
-                f"{value} when torch was imported: build with 'soaflow rebuild' or the workflow"
-            )
+    calls = (folder / _FLAGS_SEEN).read_text().replace("-D\n", "-D").split("\n\n")
+    return tuple(sorted({" ".join(filter(_NO_PATH.fullmatch, call.splitlines())) for call in calls} - {""}))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from soaflow.export.check import Model, as_tensors
 from soaflow.export.examples import CallShape, Values, example_inputs
 from soaflow.soa.batches import batch_ranges
 from soaflow.soa.signature import RowRange, Signature
+from soaflow.threads import on_one_thread
 
 SHAPE = CallShape(rows=303, capacity=320, offset=7, whole_rows=40, whole_capacity=64)
 """Of the whole call."""
@@ -20,6 +21,7 @@ BATCH_SIZES = (*range(1, 71), 100, 128, 200, 256, 302)
 _VALUES = Values(largest=2.0, signed=True)
 
 
+@on_one_thread()
 def differing_batch_sizes(model: Model, signature: Signature) -> tuple[int, ...]:
     """Return those of `BATCH_SIZES` at which a bit of a row differs from that in the whole call.
 

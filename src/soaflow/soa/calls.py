@@ -3,7 +3,8 @@
 The invariant: tensors that `check_inputs` accepts are views of SoA collections as
 `soaflow.soa.views.plan_view` makes them, for some number of rows and some stride S. Compiled code
 checks nothing and reads out of bounds, so this is checked before it is called. The checks look at
-sizes and strides only and take microseconds.
+sizes, strides and addresses only and take microseconds. That a collection begins at a multiple of its
+alignment, which a slice of its rows does not show, is `soaflow.soa.mapping`'s to hold.
 """
 
 from collections.abc import Sequence
@@ -30,8 +31,8 @@ def check_inputs(signature: Signature, inputs: Sequence[torch.Tensor]) -> None:
     Raises
     ------
     ContractError
-        If the number of tensors, or a dtype, rank, size or stride, is not that of the contract, or
-        the numbers of rows disagree.
+        If the number of tensors, or a dtype, rank, size, stride or alignment, is not that of the
+        contract, the numbers of rows disagree, or there are none to run the model on.
     """
     if len(inputs) != len(signature.inputs):
         names = ", ".join(spec.name for spec in signature.inputs)
@@ -42,8 +43,12 @@ def check_inputs(signature: Signature, inputs: Sequence[torch.Tensor]) -> None:
     for spec, tensor in zip(signature.inputs, inputs, strict=True):
         item = spec.layout[spec.items[0]]
         _check_form(spec, item, tensor)
-        _check_strides(spec, item, tensor)
+        _check_alignment(spec, item, tensor, _check_strides(spec, item, tensor))
         count = tensor.shape[0]
+        if count == 0 and spec.rows is RowRange.SLICED:
+            raise ContractError(
+                f"input '{spec.name}' has no rows, and the contract says at least 1: call no model for them"
+            )
         expected = (
             1 if spec.rows is RowRange.BATCH_BEGIN else rows.setdefault((spec.collection, spec.rows), count)
         )
@@ -106,10 +111,11 @@ def _check_form(spec: TensorInput, item: Item, tensor: torch.Tensor) -> None:
         )
 
 
-def _check_strides(spec: TensorInput, item: Item, tensor: torch.Tensor) -> None:
+def _check_strides(spec: TensorInput, item: Item, tensor: torch.Tensor) -> int | None:
+    """Check the strides, and return S where they show it."""
     rows, strides = tensor.shape[0], tensor.stride()
     if rows == 0:
-        return
+        return None
     row_stride = 0 if item.kind is ItemKind.SCALAR else 1
     if rows > 1 and strides[0] != row_stride:
         raise ContractError(
@@ -117,7 +123,7 @@ def _check_strides(spec: TensorInput, item: Item, tensor: torch.Tensor) -> None:
             "rows: give a view of the collection, not a row-major tensor"
         )
     if item.kind is ItemKind.SCALAR:
-        return
+        return None
     sizes, planes = inner_planes(item, len(spec.items))
     capacity: int | None = None
     for size, stride, plane in zip(sizes, strides[1:], planes, strict=True):
@@ -131,3 +137,17 @@ def _check_strides(spec: TensorInput, item: Item, tensor: torch.Tensor) -> None:
                 f"input '{spec.name}' has strides {list(strides)} for {rows} rows, and the contract says "
                 f"[{expected}] with one S of at least {rows}: give a view of the collection"
             )
+    return capacity
+
+
+def _check_alignment(spec: TensorInput, item: Item, tensor: torch.Tensor, capacity: int | None) -> None:
+    if tensor.data_ptr() % item.itemsize:
+        raise ContractError(
+            f"input '{spec.name}' lies at address {tensor.data_ptr():#x}, and the contract says a "
+            f"multiple of the {item.itemsize} bytes of {item.dtype}: give a view of the collection"
+        )
+    if capacity and capacity * item.itemsize % spec.layout.alignment:
+        raise ContractError(
+            f"input '{spec.name}' has planes {capacity * item.itemsize} bytes apart, and the contract says a "
+            f"multiple of {spec.layout.alignment}: give a view of the collection"
+        )
