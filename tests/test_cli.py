@@ -47,7 +47,7 @@ def imported_by(*arguments: object) -> set[str]:
     """Return the modules that a call of the command has imported at its end."""
     script = """
 import sys
-from soaflow.cli import bisect, main
+from soaflow.cli import main
 try:
     main(sys.argv[1:])
 except SystemExit:

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from soaflow.compare.records import from_json, to_json
 
 from soaflow.compare import histogram
 from soaflow.compare.differences import differences
 from soaflow.compare.histogram import bin_numbers
 from soaflow.compare.magnitudes import EDGES, NUMBERS, MagnitudeHistogram
+from soaflow.records import from_json, to_json
 
 Array = np.ndarray[Any, Any]
 SIZES = st.one_of(
