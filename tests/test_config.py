@@ -1,5 +1,7 @@
 import copy
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -288,3 +290,47 @@ def test_variants_that_differ_in_their_batches_only_are_measured_as_one(mapping)
 def test_a_mistake_in_the_invariance_is_a_sentence(general, own, sentence, invariance):
     with pytest.raises(ConfigError, match=re.escape(sentence)):
         invariance(general, own)
+
+
+WAIVER = {"model": "SimpleNet", "variant": "jit", "reason": "known", "expires": "2027-01-31"}
+
+
+def test_a_waiver_names_an_output_and_covers_its_items(mapping):
+    mapping["waivers"] = [WAIVER | {"output": "reco_pt", "dataset": "toy", "criterion": "tolerance"}]
+    (waiver,) = Config.from_mapping(mapping, SCHEMA).waivers
+    assert (waiver.items, waiver.dataset, waiver.criterion) == (("reco_pt",), "toy", "tolerance")
+    assert Config.from_mapping(change(mapping, "waivers", None), SCHEMA).waivers == ()
+
+
+def test_the_day_of_a_waiver_needs_no_quotes(mapping):
+    mapping["waivers"] = yaml.safe_load(
+        "[{model: SimpleNet, variant: jit, reason: known, expires: 2027-01-31}]"
+    )
+    assert Config.from_mapping(mapping, SCHEMA).waivers[0].expires == "2027-01-31"
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ({"model": "Other"}, "key 'waivers.0.model' names 'Other', which is not there"),
+        ({"variant": "other"}, "key 'waivers.0.variant' names 'other'"),
+        ({"dataset": "other"}, "key 'waivers.0.dataset' names 'other'"),
+        (
+            {"output": "other"},
+            "key 'waivers.0.output' names 'other', which is not there: choose one of reco_pt",
+        ),
+        ({"expires": "tomorrow"}, "key 'waivers.0': the expiry is 'tomorrow': give a day as YYYY-MM-DD"),
+        ({"reason": "  "}, "key 'waivers.0': the reason is empty"),
+        ({"until": "2027-01-31"}, "key 'waivers.0' has unknown key 'until'"),
+    ],
+)
+def test_mistakes_in_waivers_are_named(mapping, entry, sentence):
+    mapping["waivers"] = [WAIVER | entry]
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        Config.from_mapping(mapping, SCHEMA)
+
+
+def test_the_configuration_is_read_without_numpy_and_torch():
+    code = "import sys, soaflow.config; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "torch", "h5py"} & set(done.stdout.split())

@@ -138,8 +138,8 @@ def test_the_bytes_of_a_buffer_are_judged(values: Values, write_predictions: Any
     with opened_sources(reference, buffer, raw=True, blob=layout) as sources:
         assert measure(*sources).outputs == measure_files(reference, own).outputs
         assert unstated(*reversed(sources)) == (
-            f"{buffer} does not say of which dataset, shard, model, weights and events it is: it is taken to "
-            f"be of those of {reference}"
+            f"{buffer} does not say which dataset, shard, model, weights and events it is of: those of "
+            f"{reference} are assumed"
         )
     with opened_sources(own, buffer, raw=True) as sources:
         assert judge(measure(*sources), EXACT).passed
@@ -176,7 +176,7 @@ def test_what_a_file_says_must_not_contradict(values: Values, write_predictions:
         file.attrs.update({"dataset": "toy", "shard": 0, "model": "Net", "variant": "cmssw"})
     with opened_sources(reference, golden) as sources:
         assert str(unstated(*reversed(sources))).startswith(
-            f"{golden} does not say of which weights and events it"
+            f"{golden} does not say which weights and events it is of"
         )
         assert unstated(*sources) is None
         found = measure(*sources)

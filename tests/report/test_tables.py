@@ -214,7 +214,15 @@ def test_page_shows_a_waived_failure_with_its_reason(write_verdict_of: Write, tm
         page = (tmp_path / "page.html").read_text()
         assert [a.get("class") for tag, a in pages_tags(page) if tag == "tr"].count(state) == 2
         assert lead in page
+        assert ("expired" if expired else "holds") in page.partition("<h2>Waivers</h2>")[2]
         assert told in page
+
+
+def test_page_shows_a_waiver_that_waives_nothing(write_verdict_of: Write, tmp_path: Path) -> None:
+    waiver = Waiver("Net", "jit", None, ("pt",), "not finite", "known", "2027-01-31")
+    write_verdict_table([write_verdict_of([1.0], waivers=[waiver])], tmp_path / "page.html")
+    told = (tmp_path / "page.html").read_text().partition("<h2>Waivers</h2>")[2]
+    assert "<td>pt</td><td>not finite</td><td>waives nothing</td>" in told
 
 
 def test_page_shows_some_failures_at_the_top_and_all_below(write_verdict_of: Write, tmp_path: Path) -> None:

@@ -73,44 +73,24 @@ class OutputMeasurement:
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
-    """The figures of a variant's outputs on one shard of a dataset, or on several.
+class Compared:
+    """What was compared with the reference: the head of a measurement and of a verdict.
 
     Parameters
     ----------
     dataset, model, variant
-        What was compared with the reference; empty where the files do not say.
+        What the predictions are of; empty where the files do not say.
     weights_sha256
         Of the weights that the predictions were made with; empty where they do not say.
     shards
         In order.
-    outputs
-        One for each item of the prediction collection, in its order.
-
-    Raises
-    ------
-    ValueError
-        If the shards are not in order, one stands twice, or an output has other rows.
     """
-
-    derived: ClassVar[tuple[str, ...]] = ("measurement_version", "rows", "histogram_edges", "ulp_edges")
 
     dataset: str
     model: str
     variant: str
     weights_sha256: str
     shards: tuple[Shard, ...]
-    outputs: tuple[OutputMeasurement, ...]
-
-    def __post_init__(self) -> None:
-        check_shards(self.shards)
-        if any(output.differences.rows != self.rows for output in self.outputs):
-            raise ValueError("an output has another number of rows than the shards")
-
-    @property
-    def measurement_version(self) -> int:
-        """Of the file's form."""
-        return MEASUREMENT_VERSION
 
     @property
     def rows(self) -> int:
@@ -129,27 +109,58 @@ class Measurement:
 
     @property
     def described(self) -> str:
-        """What was measured, for messages."""
+        """What was compared, for messages."""
         shards = ", ".join(shard.name for shard in self.shards)
         return f"model {self.model}, variant {self.variant}, dataset {self.dataset}, shard {shards}"
 
+    def check(self, outputs: Iterable[Differences]) -> None:
+        """Check that the shards are in order, none nor its events twice, and of the rows of each output.
 
-def check_shards(shards: Sequence[Shard]) -> None:
-    """Check that shards are in order and that none, and no events file, stands twice.
+        Raises
+        ------
+        ValueError
+            If that is not so.
+        """
+        names = [shard.name for shard in self.shards]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"shard {twice[0]} stands twice")
+        if list(self.shards) != sorted(self.shards, key=_shard_order):
+            raise ValueError("the shards are not in order")
+        events = [shard.events_sha256 for shard in self.shards if shard.events_sha256]
+        if len(set(events)) < len(events):
+            raise ValueError("two shards are of the same events")
+        if any(found.rows != self.rows for found in outputs):
+            raise ValueError("an output has another number of rows than the shards")
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement(Compared):
+    """The figures of a variant's outputs on one shard of a dataset, or on several.
+
+    Parameters
+    ----------
+    dataset, model, variant, weights_sha256, shards
+        As in `Compared`.
+    outputs
+        One for each item of the prediction collection, in its order.
 
     Raises
     ------
     ValueError
-        If that is not so.
+        If the shards are not in order, one stands twice, or an output has other rows.
     """
-    names = [shard.name for shard in shards]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"shard {twice[0]} stands twice")
-    if list(shards) != sorted(shards, key=_shard_order):
-        raise ValueError("the shards are not in order")
-    events = [shard.events_sha256 for shard in shards if shard.events_sha256]
-    if len(set(events)) < len(events):
-        raise ValueError("two shards are of the same events")
+
+    derived: ClassVar[tuple[str, ...]] = ("measurement_version", "rows", "histogram_edges", "ulp_edges")
+
+    outputs: tuple[OutputMeasurement, ...]
+
+    def __post_init__(self) -> None:
+        self.check(output.differences for output in self.outputs)
+
+    @property
+    def measurement_version(self) -> int:
+        """Of the file's form."""
+        return MEASUREMENT_VERSION
 
 
 def merged(measurements: Sequence[Measurement], shards: Iterable[str] | None = None) -> Measurement:

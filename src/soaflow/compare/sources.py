@@ -167,7 +167,7 @@ def unstated(source: Source, other: Source) -> str | None:
     if not missing:
         return None
     words = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
-    return f"{source.path} does not say of which {words} it is: it is taken to be of those of {other.path}"
+    return f"{source.path} does not say which {words} it is of: those of {other.path} are assumed"
 
 
 def _placement_of(source: Source) -> Placement:

@@ -14,10 +14,8 @@ from typing import ClassVar, Self
 from soaflow.compare.criteria import Criterion
 from soaflow.compare.difference_criteria import NOT_FINITE, TOLERANCE, criteria_of
 from soaflow.compare.figures import Differences
-from soaflow.compare.histogram import EDGES
-from soaflow.compare.measurement import OutputMeasurement, Shard, check_shards
+from soaflow.compare.measurement import Compared, OutputMeasurement
 from soaflow.compare.tolerances import Tolerance
-from soaflow.compare.ulp import HIGHEST
 from soaflow.compare.waivers import Waiver
 from soaflow.compare.yard import Yard
 from soaflow.envelope import minimum_relative
@@ -166,15 +164,13 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """The outcome for one variant of a model on one dataset.
+class Verdict(Compared):
+    """The outcome for one variant of a model on one dataset; no rows are a pass.
 
     Parameters
     ----------
-    dataset, model, variant
-        What was compared with the reference; empty where the files do not say.
-    weights_sha256, shards
-        As in the measurement.
+    dataset, model, variant, weights_sha256, shards
+        As in `Compared`.
     outputs
         One for each item of the prediction collection, in its order.
     waivers
@@ -191,18 +187,11 @@ class Verdict:
         *("histogram_edges", "ulp_edges"),
     )
 
-    dataset: str
-    model: str
-    variant: str
-    weights_sha256: str
-    shards: tuple[Shard, ...]
     outputs: tuple[OutputVerdict, ...]
     waivers: tuple[Waiver, ...] = ()
 
     def __post_init__(self) -> None:
-        check_shards(self.shards)
-        if any(output.differences.rows != self.rows for output in self.outputs):
-            raise ValueError("an output has another number of rows than the shards")
+        self.check(output.differences for output in self.outputs)
         if not all(waiver.concerns(self.dataset, self.model, self.variant) for waiver in self.waivers):
             raise ValueError("a waiver is for another variant")
 
@@ -210,11 +199,6 @@ class Verdict:
     def verdict_version(self) -> int:
         """Of the file's form."""
         return VERDICT_VERSION
-
-    @property
-    def rows(self) -> int:
-        """Of all shards; 0 is a pass."""
-        return sum(shard.rows for shard in self.shards)
 
     @property
     def passed(self) -> bool:
@@ -239,16 +223,6 @@ class Verdict:
     def _waiver_of(self, output: OutputVerdict, criterion: Criterion) -> Waiver | None:
         covering = (waiver for waiver in self.waivers if waiver.covers(output.item, criterion.name))
         return min(covering, key=lambda waiver: waiver.expired, default=None)
-
-    @property
-    def histogram_edges(self) -> tuple[float, ...]:
-        """Of the histograms of differences, in log10."""
-        return tuple(EDGES.tolist())
-
-    @property
-    def ulp_edges(self) -> tuple[int, ...]:
-        """The largest distance in each bin of the ULP histograms."""
-        return HIGHEST
 
 
 def write_verdict(path: Path | str, verdict: Verdict) -> None:

@@ -102,7 +102,7 @@ def plot_verdict_matrix(verdicts: Sequence[Path | str], plot: Path | str) -> Non
     variants = variants_of(matrix)
     with picture(plot, 2.6 + 1.35 * max(2, len(variants)), 1.4 + 0.55 * max(1, len(matrix))) as figure:
         axes = figure.subplots()
-        headline(axes, "verdicts", "outputs within tolerance")
+        headline(axes, "verdicts", "outputs that passed, or failed with a waiver")
         if not matrix:
             nothing_to_show(axes, "no verdicts")
             return

@@ -5,6 +5,7 @@ stands what failed, by how much and where; then the matrix of models and variant
 output of every verdict. The page fits a frame of 1100 pixels, such as that of Snakemake's report.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -61,7 +62,7 @@ def _page(documents: Sequence[Document]) -> str:
         state="fail" if failed else "waived" if waived else "pass",
         sentence=sentence,
         matrix=_matrix_table(matrix),
-        failures=_failures(documents),
+        failures=_failures(documents) + _waivers(documents),
         sections="\n".join(sections),
     )
 
@@ -122,6 +123,22 @@ def _failure_lines(document: Document, output: Document) -> list[str]:
         told = [criterion["detail"], criterion["remedy"], *([] if waiver is None else [waiver["standing"]])]
         lines.append(_cells(names, figures, words="; ".join(told), state="waived" if waived else "fail"))
     return lines
+
+
+_WAIVER_COLUMNS = ("model", "variant", "events", "output", "criterion", "state", "reason and expiry")
+
+
+def _waivers(documents: Sequence[Document]) -> str:
+    """Return the table of all waivers, with whether each waives something; nothing if there are none."""
+    waivers = {json.dumps(w, sort_keys=True): w for document in documents for w in document["waivers"]}
+    used = [f["waiver"] for document in documents for f in document["failures"]]
+    lines = []
+    for _, waiver in sorted(waivers.items()):
+        state = "expired" if waiver["expired"] else "holds" if waiver in used else "waives nothing"
+        names = [waiver["model"], waiver["variant"], waiver["dataset"] or "all"]
+        names += [", ".join(waiver["items"]) or "all", waiver["criterion"] or "all", state]
+        lines.append(_cells(names, [], words=waiver["standing"], state="waiver"))
+    return f"<h2>Waivers</h2>{_table('failures', _WAIVER_COLUMNS, lines)}" if lines else ""
 
 
 def _figure(value: float | None) -> str:
