@@ -23,7 +23,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from soaflow.compare.thresholds import smallest_passing
+from soaflow.thresholds import smallest_passing
 
 Point = tuple[float, float]
 """Magnitude of the reference and absolute difference of one value."""

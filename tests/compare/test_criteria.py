@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from soaflow.compare.criteria import Criterion, at_least
 from soaflow.compare.difference_criteria import criteria_of
 from soaflow.compare.differences import differences
-from soaflow.compare.thresholds import smallest_passing
 from soaflow.compare.tolerances import Tolerance
 from soaflow.compare.yard import Yard
 from soaflow.compare.yardstick import Yardstick
+from soaflow.thresholds import smallest_passing
 
 NUMBERS = st.floats(0, 1e30)
 PAIRS = st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), max_size=20)

@@ -9,7 +9,6 @@ same bits, whatever the limits.
 row 4 of shard 0, by at most 0.5 or 3 ULP); 0.3 would pass'
 """
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from soaflow.compare.criteria import Criterion
 from soaflow.compare.measurement import Measurement
 from soaflow.compare.pairs import Pairs, read_pairs
 from soaflow.compare.tolerances import Tolerance
-from soaflow.envelope import holds, minimum_absolute
+from soaflow.envelope import minimum_absolute
 from soaflow.errors import ConfigError, StorageError
 from soaflow.invariance import Invariance, read_invariance
 from soaflow.sameness import Sameness
@@ -198,11 +197,6 @@ def sameness_criterion(name: str, found: Sameness, unit: str, limit: Tolerance |
         detail = f"{found.mismatches} NaN or infinite on one side alone; {where}"
         return Criterion(name, measured=None, allowed=limit.absolute, needed=None, unit=unit, detail=detail)
     needed = minimum_absolute(found.envelope, limit.relative)
-    if holds(found.envelope, limit.absolute, limit.relative):
-        # The two inequalities round differently in the last place: that of a single value decides.
-        needed = min(needed, limit.absolute)
-    elif needed <= limit.absolute:
-        needed = math.nextafter(limit.absolute, math.inf)
     beside = f"beside {limit.relative:g} times the value; " if limit.relative and not found.same_bits else ""
     return Criterion(
         name, measured=needed, allowed=limit.absolute, needed=needed, unit=unit, detail=f"{beside}{where}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from soaflow.compare.agreement import check_agreement
-from soaflow.compare.measurement import Shard, check_shards
+from soaflow.compare.measurement import Shard
 from soaflow.compare.places import place_order
 from soaflow.compare.sources import Source, opened_source
 from soaflow.errors import StorageError
@@ -76,7 +76,8 @@ class Pairs:
     pairs: tuple[Pair, ...]
 
     def __post_init__(self) -> None:
-        check_shards(self.shards)
+        if len({shard.name for shard in self.shards}) < len(self.shards):
+            raise ValueError("a shard stands twice")
         wanted = [set(two) for two in combinations(self.variants, 2)]
         if [{pair.first, pair.other} for pair in self.pairs] != wanted:
             raise ValueError("the pairs are not every two of the variants")

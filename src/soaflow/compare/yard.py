@@ -13,8 +13,8 @@ from typing import Self
 
 from soaflow.compare.criteria import Criterion, at_least
 from soaflow.compare.figures import Differences
-from soaflow.compare.thresholds import smallest_passing
 from soaflow.compare.yardstick import Yardstick
+from soaflow.thresholds import smallest_passing
 
 QUANTILE = 0.99
 """The share of the values whose differences are judged beside the largest one."""
