@@ -114,6 +114,25 @@ def test_envelope_judges_like_the_values_at_any_tolerance(
     assert holds(kept.envelope, other.absolute, other.relative) == (direct["over_tolerance"] == 0)
 
 
+@given(st.floats(1e-12, 1e3), st.floats(1e-12, 1e3), st.integers(0, 2**32 - 1))
+def test_the_bound_of_values_over_a_tolerance_holds_around_it(
+    absolute: float, relative: float, seed: int
+) -> None:
+    """Differences lie around the tolerance, within a few bins of the histograms."""
+    random = np.random.default_rng(seed)
+    reference = random.uniform(0.5, 2, 200)
+    around = random.uniform(0.6, 1.6, 200) * np.where(
+        random.random(200) < 0.5, absolute, relative * reference
+    )
+    values = reference + around
+    difference = np.abs(values - reference)
+    for limits in ((absolute, 0.0), (0.0, relative), (absolute, relative)):
+        over = np.count_nonzero(difference > limits[0] + limits[1] * reference)
+        bound = differences(reference, values).over_at_most(*limits)
+        assert over <= bound <= 200
+        assert (over == 0) == (bound == 0)
+
+
 finite = st.floats(0, 1e12)
 
 

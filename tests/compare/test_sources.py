@@ -143,6 +143,12 @@ def test_the_bytes_of_a_buffer_are_judged(values: Values, write_predictions: Any
         )
     with opened_sources(own, buffer, raw=True) as sources:
         assert judge(measure(*sources), EXACT).passed
+    (tmp_path / "longer.bin").write_bytes(buffer.read_bytes() + bytes(128))
+    with (
+        pytest.raises(StorageError, match=r"longer.bin has 9984 bytes, and a blob of 300 rows .* has 9856"),
+        opened_sources(own, tmp_path / "longer.bin", raw=True),
+    ):
+        pass
     # A column written in another place, as with another alignment, is seen.
     moved = bytearray(buffer.read_bytes())
     moved[4:] = moved[:-4]
