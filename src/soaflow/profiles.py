@@ -6,7 +6,8 @@ called with. This module imports no torch.
 What was measured, on one core of a Sapphire Rapids CPU with torch 2.13.0, as the time of a call relative to
 that with Inductor's defaults: own kernels take 0.35 to 0.40 of it for one row of a perceptron, and 2 to 3
 times as long for 4096 rows; packed weights take 7 times as long for one row, and 0.6 of it for a whole shard
-of a wide perceptron; matrix products tuned among ATen's make no difference. `make profiles` measures anew.
+of a wide perceptron in one call, which chunks give as well; matrix products tuned among ATen's make no
+difference. `make profiles` measures anew.
 
 >>> find_profile("throughput").options_for(own_kernels_fit=True)
 {'freezing': True}
