@@ -16,7 +16,8 @@ import numpy.typing as npt
 from soaflow.compare.envelope import Envelope, extended
 from soaflow.compare.exact import ExactSum
 from soaflow.compare.figures import Differences
-from soaflow.compare.histogram import Histogram
+from soaflow.compare.histogram import Histogram, bin_numbers
+from soaflow.compare.magnitudes import MagnitudeHistogram
 from soaflow.compare.places import ROWS_KEPT, Largest, Place, WorstRow, worst_of
 from soaflow.compare.rows import Values
 from soaflow.compare.ulp import UlpHistogram, distances, rounded, same_bits
@@ -76,6 +77,7 @@ class _Running:
         self.identical_rows = self.too_large = 0
         self.first_mismatch: Place | None = None
         self.absolute, self.relative, self.ulp = Histogram.empty(), Histogram.empty(), UlpHistogram.empty()
+        self.by_magnitude = MagnitudeHistogram.empty()
         names = ("absolute", "relative", "dot", "reference", "value")
         self.sums = dict.fromkeys(names, ExactSum.zero())
         self.smallest: dict[str, float | None] = {"absolute": None, "relative": None}
@@ -96,7 +98,9 @@ class _Running:
             identical = identical[finite]
         self._add_distances(expected, found, identical)
         difference, magnitude = _absolute_difference(expected, found), _magnitude(expected)
-        self.absolute = self.absolute.adding(difference)
+        sizes = bin_numbers(difference)
+        self.absolute = self.absolute.counting(sizes)
+        self.by_magnitude = self.by_magnitude.counting(bin_numbers(magnitude), sizes)
         self.sums["absolute"] = self.sums["absolute"].adding(difference)
         self._keep_extremes("absolute", difference, (places, expected, found))
         self.envelope = extended(self.envelope, magnitude, difference)
@@ -239,6 +243,7 @@ class _Running:
             too_large_to_square=self.too_large,
             absolute=self.absolute,
             relative=self.relative,
+            by_magnitude=self.by_magnitude,
             ulp=self.ulp,
             worst=self.worst,
             envelope=self.envelope,

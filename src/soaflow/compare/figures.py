@@ -12,6 +12,7 @@ from typing import ClassVar, Self
 from soaflow.compare.envelope import Envelope, holds, is_envelope, joined
 from soaflow.compare.exact import ExactSum
 from soaflow.compare.histogram import Histogram
+from soaflow.compare.magnitudes import MagnitudeHistogram
 from soaflow.compare.places import Largest, Place, WorstRow, earlier, larger, worst_of
 from soaflow.compare.ulp import UlpHistogram
 
@@ -64,6 +65,8 @@ class Differences:
         Finite pairs of which a product may leave the range of float64; the sums are without them.
     absolute, relative
         Histograms of the differences.
+    by_magnitude
+        Counts of the absolute differences by the magnitude of the reference.
     ulp
         Histogram of the distances in units in the last place of the output's dtype, of finite pairs.
     worst
@@ -102,6 +105,7 @@ class Differences:
     too_large_to_square: int
     absolute: Histogram
     relative: Histogram
+    by_magnitude: MagnitudeHistogram
     ulp: UlpHistogram
     worst: tuple[WorstRow, ...]
     envelope: Envelope
@@ -114,6 +118,12 @@ class Differences:
             "ulp does not count each finite value once": self.ulp.total == finite,
             "relative and differing_at_zero count more than the finite values": (
                 self.relative.total + self.differing_at_zero <= finite
+            ),
+            "by_magnitude does not count the differences of absolute": (
+                self.by_magnitude.agrees_with(self.absolute)
+            ),
+            "by_magnitude does not count what differs at zero": (
+                self.by_magnitude.differing_at_zero == self.differing_at_zero
             ),
             "first_mismatch does not fit the mismatches": (self.first_mismatch is None)
             == (not self.mismatches),
@@ -204,7 +214,7 @@ class Differences:
             for name in (
                 *("rows", "values", "matched_not_finite", "mismatched_nan", "mismatched_infinity"),
                 *("differing_at_zero", "rows_bit_identical", "too_large_to_square"),
-                *("absolute", "relative", "ulp", *_SUMS),
+                *("absolute", "relative", "by_magnitude", "ulp", *_SUMS),
             )
         }
         return type(self)(

@@ -42,6 +42,29 @@ _BIN_OF_KEY = np.searchsorted(
 _NEXT_EDGE = np.append(_EDGE_VALUES, np.inf)
 
 
+def bin_numbers(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return where each value is counted.
+
+    Parameters
+    ----------
+    values
+        One dimension, 0 or more.
+
+    Returns
+    -------
+    numpy.ndarray
+        0 for exactly zero, 1 for below the first edge, i + 2 for the bin from `EDGES[i]`, included, to
+        `EDGES[i + 1]`, excluded, and `len(EDGES) + 1` for at or above the last edge.
+    """
+    keys = np.ascontiguousarray(values, np.float64).view(np.int64) >> _DROPPED_BITS
+    np.clip(keys, _FIRST_KEY, _LAST_KEY, out=keys)
+    keys -= _FIRST_KEY
+    numbers = np.asarray(_BIN_OF_KEY[keys])
+    numbers += values >= _NEXT_EDGE[numbers]
+    numbers += values > 0
+    return numbers
+
+
 @dataclass(frozen=True, slots=True)
 class Histogram:
     """Counts of differences by their size.
@@ -84,17 +107,16 @@ class Histogram:
 
     def adding(self, differences: npt.NDArray[np.float64]) -> Self:
         """Return this histogram with further differences: one dimension, 0 or more."""
-        positive = differences[differences > 0]
-        # Index 0 is below the first edge, the last index is at or above the last edge.
-        keys = np.ascontiguousarray(positive, np.float64).view(np.int64) >> _DROPPED_BITS
-        places = _BIN_OF_KEY[np.clip(keys, _FIRST_KEY, _LAST_KEY) - _FIRST_KEY]
-        places += positive >= _NEXT_EDGE[places]
-        found = np.bincount(places, minlength=len(EDGES) + 1).tolist()
+        return self.counting(bin_numbers(differences))
+
+    def counting(self, numbers: npt.NDArray[np.int64]) -> Self:
+        """Return this histogram with further differences, given by their `bin_numbers`."""
+        zeros, below, *found, above = np.bincount(numbers, minlength=len(EDGES) + 2).tolist()
         return type(self)(
-            self.zeros + len(differences) - len(positive),
-            self.below + found[0],
-            self.above + found[-1],
-            tuple(old + new for old, new in zip(self.counts, found[1:-1], strict=True)),
+            self.zeros + zeros,
+            self.below + below,
+            self.above + above,
+            tuple(old + new for old, new in zip(self.counts, found, strict=True)),
         )
 
     def __add__(self, other: Self) -> Self:
