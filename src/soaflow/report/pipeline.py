@@ -51,18 +51,21 @@ class Step:
 STEPS = (
     Step("events", "HDF5 shards, SoA\nNanoAOD or toy", 0.0, "events"),
     Step("train", "weights,\nlearning curve", -1.0, "train", ("events",)),
+    Step("ONNX", "graph .onnx\nand passport", -3.0, "export", ("train",)),
     Step("JIT", "TorchScript .pt\nand passport", -2.0, "export", ("train",)),
     Step("program", "torch.export .pt2\nand passport", -1.0, "export", ("train",)),
     Step("AOT", "AOTInductor .pt2\nper target", -1.0, "export", ("program",)),
     Step("reference", "eager, float64\npredictions", 1.0, "infer", ("events", "train")),
     Step(
-        "infer", "predictions\nand proof", 0.0, "infer", ("events", "JIT", "AOT", "train"), (("train", -0.5),)
+        *("infer", "predictions\nand proof", 0.0, "infer"),
+        needs=("events", "ONNX", "JIT", "AOT", "train"),
+        detours=(("train", -0.5),),
     ),
-    Step("compare", "verdict per\noutput", 0.0, "compare", ("infer", "reference")),
+    Step("compare", "differences,\nverdict per output", 0.0, "compare", ("infer", "reference")),
     Step(
         *("report", "plots, tables,\none HTML page", 0.0, "report"),
         needs=("train", "infer", "reference", "compare"),
-        detours=(("train", -2.6), ("infer", -0.6)),
+        detours=(("train", -3.6), ("infer", -0.6)),
     ),
 )
 """The steps of the workflow."""
