@@ -32,6 +32,7 @@ rule all:
         learning_curves(),
         physics_plots(),
         difference_plots(),
+        parity_plots(),
         performance_plots(),
         profile_plots(),
     message:

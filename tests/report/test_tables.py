@@ -1,4 +1,4 @@
-"""Differences, performance, verdict table and pipeline, from the files of other stages."""
+"""Performance, verdict table and pipeline, from the files of other stages."""
 
 import dataclasses
 import json
@@ -15,10 +15,12 @@ from soaflow.compare.waivers import Waiver
 from soaflow.errors import StorageError
 from soaflow.files import write_json
 from soaflow.report.differences import plot_differences
+from soaflow.report.heat_map import plot_heat_map
+from soaflow.report.magnitudes import plot_magnitudes
 from soaflow.report.performance import measured, plot_performance, threads_of
 from soaflow.report.pipeline import STEPS, Step, columns_of, plot_pipeline
 from soaflow.report.style import colours
-from soaflow.report.verdict_matrix import Cell, matrix_of, outcome, plot_verdict_matrix
+from soaflow.report.verdict_matrix import Cell, matrix_of, outcome
 from soaflow.report.verdict_table import write_verdict_table
 
 Write = Callable[..., Path]
@@ -48,23 +50,6 @@ def pages_tags(page: str) -> list[tuple[str, dict[str, str | None]]]:
     Parser().feed(page)
     assert not stack
     return tags
-
-
-@pytest.mark.parametrize("rows", [0, 1, 300])
-def test_differences_of_any_number_of_rows(rows: int, write_verdict_of: Write, tmp_path: Path) -> None:
-    values = 1 + np.random.default_rng(1).normal(0, 1e-6, rows)
-    verdicts = [write_verdict_of(values, variant=v, dataset=d) for v in ("aot", "jit") for d in "ab"]
-    drawn_twice(lambda path: plot_differences(verdicts, path, model="Net"), tmp_path)
-
-
-def test_differences_move_with_the_values(write_verdict_of: Write, tmp_path: Path) -> None:
-    pictures = set()
-    for size in (0.0, 1e-30, 1e-6, 1e-3, 1e9):
-        verdict = write_verdict_of([1.0 + size if size > 1e-20 else 1.0, 1.0])
-        plot_differences([verdict], tmp_path / "plot.svg", model="Net")
-        pictures.add((tmp_path / "plot.svg").read_bytes())
-    assert len(pictures) == 4
-    drawn_twice(lambda path: plot_differences([], path, model="Net"), tmp_path)
 
 
 def test_performance_figures(write_proof: Write, tmp_path: Path) -> None:
@@ -188,7 +173,7 @@ def test_page_is_sound_and_loads_nothing(write_verdict_of: Write, tmp_path: Path
     assert "the largest difference is 6 GeV at shard 0, row 1 (7, reference 1)" in page
     assert "5.9999 would pass" in page
     assert "1 NaN and 0 infinities on one side only, the first at shard 0, row 2; nothing would pass" in page
-    drawn_twice(lambda path: plot_verdict_matrix(verdicts, path), tmp_path)
+    drawn_twice(lambda path: plot_heat_map(verdicts, path), tmp_path)
 
 
 def figures_of(page: str, table: str) -> list[list[str]]:
@@ -239,7 +224,7 @@ def test_page_of_passes_and_of_nothing(write_verdict_of: Write, tmp_path: Path) 
     assert "What failed" not in (tmp_path / "page.html").read_text()
     write_verdict_table([], tmp_path / "page.html")
     pages_tags((tmp_path / "page.html").read_text())
-    drawn_twice(lambda path: plot_verdict_matrix([], path), tmp_path)
+    drawn_twice(lambda path: plot_heat_map([], path), tmp_path)
 
 
 def test_files_of_another_kind_are_refused(write_proof: Write, tmp_path: Path) -> None:
@@ -247,8 +232,9 @@ def test_files_of_another_kind_are_refused(write_proof: Write, tmp_path: Path) -
     plot, page = tmp_path / "plot.svg", tmp_path / "page.html"
     attempts: list[Callable[[Path], Any]] = [
         lambda path: plot_differences([path], plot, model="Net"),
+        lambda path: plot_magnitudes([path], plot, model="Net"),
         lambda path: write_verdict_table([path], page),
-        lambda path: plot_verdict_matrix([path], plot),
+        lambda path: plot_heat_map([path], plot),
     ]
     for attempt in attempts:
         with pytest.raises(StorageError, match=rf"one of .*{proof.name} lacks a key or has a wrong value"):

@@ -80,7 +80,8 @@ def test_a_batch_size_reruns_the_jobs_of_its_variant(finished, config):
     config["variants"]["aot_b7"]["batch_size"] = 8
     jobs = finished.planned(config)
     assert variants(jobs, "infer") == {"aot_b7"}
-    assert rules(jobs) == {"infer", "measure_differences", "plot_performance"} | EVERYTHING_FROM_VERDICTS
+    drawn = {"plot_parity", "plot_performance"}
+    assert rules(jobs) == {"infer", "measure_differences"} | drawn | EVERYTHING_FROM_VERDICTS
 
 
 def test_a_new_variant_builds_nothing_that_is_there(finished, config):

@@ -383,6 +383,10 @@ def difference_plots():
     return expand("results/report/differences/{model}.svg", model=settings.models)
 
 
+def parity_plots():
+    return expand("results/report/parity/{model}.svg", model=settings.models)
+
+
 def target_entry(wildcards):
     """The training target whose output the plot shows, as the configuration says it."""
     targets = training_entry(wildcards)["targets"]
@@ -413,6 +417,30 @@ def target_prediction_item(wildcards):
 
 def model_verdicts(wildcards):
     return verdict_files(wildcards.model)
+
+
+def model_references(wildcards):
+    """The reference's predictions for all datasets and shards of the model."""
+    datasets = model_of(wildcards).datasets
+    return [
+        f"results/predictions/{dataset}/{shard}/{wildcards.model}.reference.h5"
+        for dataset in datasets
+        for shard in range(settings.datasets[dataset].shards)
+    ]
+
+
+def model_predictions(wildcards):
+    return run_files(
+        "results/predictions/{dataset}/{shard}/{model}.{variant}.h5",
+        model=wildcards.model,
+    )
+
+
+def model_measurements(wildcards):
+    return run_files(
+        "results/differences/{dataset}/{shard}/{model}.{variant}.json",
+        model=wildcards.model,
+    )
 
 
 def model_proofs(wildcards):

@@ -62,15 +62,21 @@ rule plot_physics:
 
 
 rule plot_differences:
-    """Differences of every variant from the reference, as histograms."""
+    """Differences of every variant from the reference: how many of which size, and at which magnitude."""
     input:
         verdicts=model_verdicts,
     output:
-        plot=report(
+        histograms=report(
             "results/report/differences/{model}.svg",
             caption="../report/differences.rst",
             category="Comparison",
             labels={"model": "{model}", "figure": "differences"},
+        ),
+        magnitudes=report(
+            "results/report/magnitudes/{model}.svg",
+            caption="../report/magnitudes.rst",
+            category="Comparison",
+            labels={"model": "{model}", "figure": "differences by magnitude"},
         ),
     log:
         "results/logs/report/differences/{model}.log",
@@ -88,6 +94,37 @@ rule plot_differences:
         "Differences of {wildcards.model}"
     script:
         "../scripts/plot_differences.py"
+
+
+rule plot_parity:
+    """Values of every variant against the reference's, and the residuals."""
+    input:
+        references=model_references,
+        predictions=model_predictions,
+        measurements=model_measurements,
+    output:
+        plot=report(
+            "results/report/parity/{model}.svg",
+            caption="../report/parity.rst",
+            category="Comparison",
+            labels={"model": "{model}", "figure": "parity and residuals"},
+        ),
+    log:
+        "results/logs/report/parity/{model}.log",
+    benchmark:
+        "results/benchmarks/report/parity/{model}.tsv"
+    conda:
+        "../envs/soaflow.yaml"
+    threads: 1
+    resources:
+        mem="1GB",
+        runtime="30m",
+    params:
+        code=script_code("plot_parity"),
+    message:
+        "Parity and residuals of {wildcards.model}"
+    script:
+        "../scripts/plot_parity.py"
 
 
 rule plot_performance:
@@ -131,9 +168,9 @@ rule write_verdict_table:
             category="Comparison",
             labels={"model": "all", "figure": "verdict table"},
         ),
-        matrix=report(
+        heat_map=report(
             "results/report/verdicts.svg",
-            caption="../report/verdicts.rst",
+            caption="../report/heat_map.rst",
             category="Comparison",
             labels={"model": "all", "figure": "verdict overview"},
         ),

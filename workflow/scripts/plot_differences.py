@@ -1,4 +1,4 @@
-"""Plots the differences of a model's variants from the reference."""
+"""Plots the differences of a model's variants from the reference: how many, and at which magnitudes."""
 
 from typing import TYPE_CHECKING
 
@@ -11,5 +11,8 @@ if TYPE_CHECKING:
 
 with job_log(snakemake.log[0]):
     from soaflow.report.differences import plot_differences
+    from soaflow.report.magnitudes import plot_magnitudes
 
-    plot_differences(snakemake.input.verdicts, snakemake.output.plot, model=snakemake.wildcards.model)
+    verdicts, model = snakemake.input.verdicts, snakemake.wildcards.model
+    plot_differences(verdicts, snakemake.output.histograms, model=model)
+    plot_magnitudes(verdicts, snakemake.output.magnitudes, model=model)

@@ -1,4 +1,4 @@
-"""Writes all verdicts with their figures as a page, and as a picture of who passed."""
+"""Writes all verdicts with their figures as a page, and as a heat map."""
 
 from typing import TYPE_CHECKING
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 with job_log(snakemake.log[0]):
-    from soaflow.report.verdict_matrix import plot_verdict_matrix
+    from soaflow.report.heat_map import plot_heat_map
     from soaflow.report.verdict_table import write_verdict_table
 
     write_verdict_table(snakemake.input.verdicts, snakemake.output.table)
-    plot_verdict_matrix(snakemake.input.verdicts, snakemake.output.matrix)
+    plot_heat_map(snakemake.input.verdicts, snakemake.output.heat_map)

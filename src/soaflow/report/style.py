@@ -37,6 +37,9 @@ INK, FAINT = "#1f2430", "#6b7280"
 PASS, WAIVED, FAIL = "#3f90da", "#717581", "#bd1f01"
 """Blue and red, which red-green blindness keeps apart; the outcome is always written too."""
 
+SHADES = ("#d3e1fb", "#9dbcf3", "#5f8de0", "#2f5cae", "#122f63")
+"""Of one blue, from few to many; their order is kept in grey print."""
+
 _STYLE: Any = {
     **mplhep.style.CMS,
     "font.size": 13,

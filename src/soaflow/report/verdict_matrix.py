@@ -1,4 +1,4 @@
-"""The outcomes of a whole run as a matrix: models by variants, counted and drawn.
+"""The outcomes of a whole run as a matrix: models by variants, counted.
 
 The invariant: a cell is a pass only if every output of every dataset in it passed, and waived only if every
 failure in it is waived.
@@ -10,13 +10,7 @@ failure in it is waived.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from matplotlib.patches import Rectangle
-
-from soaflow.report.documents import described_by, read_documents
-from soaflow.report.style import FAIL, FAINT, PASS, WAIVED, headline, nothing_to_show, picture
 
 Document = Mapping[str, Any]
 
@@ -77,50 +71,3 @@ def outcome(cell: Cell) -> str:
     counts = {"fail": cell.failed, "waived": cell.waived, "pass": cell.passed}
     word = cell.state.upper() if cell.failed else cell.state
     return f"{word} {counts[cell.state]}/{cell.total}"
-
-
-def plot_verdict_matrix(verdicts: Sequence[Path | str], plot: Path | str) -> None:
-    """Draw which models passed in which variants.
-
-    Parameters
-    ----------
-    verdicts
-        JSON files of the whole run.
-    plot
-        The picture to write.
-
-    Raises
-    ------
-    StorageError
-        If a file is not a verdict.
-    OutputError
-        If the picture cannot be written.
-    """
-    documents = read_documents(verdicts)
-    with described_by(verdicts):
-        matrix = matrix_of(documents)
-    variants = variants_of(matrix)
-    with picture(plot, 2.6 + 1.35 * max(2, len(variants)), 1.4 + 0.55 * max(1, len(matrix))) as figure:
-        axes = figure.subplots()
-        headline(axes, "verdicts", "outputs that passed, or failed with a waiver")
-        if not matrix:
-            nothing_to_show(axes, "no verdicts")
-            return
-        for row, by_variant in enumerate(matrix.values()):
-            for column, variant in enumerate(variants):
-                cell = by_variant.get(variant)
-                if cell is None:
-                    axes.text(column, row, "–", ha="center", va="center", color=FAINT)
-                    continue
-                colour = {"pass": PASS, "waived": WAIVED, "fail": FAIL}[cell.state]
-                corner, size = (column - 0.47, row - 0.44), (0.94, 0.88)
-                axes.add_patch(Rectangle(corner, *size, facecolor=colour, edgecolor="none"))
-                axes.text(
-                    *(column, row, outcome(cell)), ha="center", va="center", color="white", weight="bold"
-                )
-        axes.set_xlim(-0.55, len(variants) - 0.45)
-        axes.set_ylim(len(matrix) - 0.45, -0.55)
-        axes.set_xticks(range(len(variants)), variants)
-        axes.set_yticks(range(len(matrix)), list(matrix))
-        axes.minorticks_off()
-        axes.tick_params(length=0)
