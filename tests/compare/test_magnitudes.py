@@ -32,7 +32,7 @@ def slow_number(value: float, edges: Array) -> int:
     return 0 if value == 0 else 1 + bisect.bisect_right((10.0**edges).tolist(), value)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(SIZES, SIZES), max_size=30), st.integers(0, 30))
 def test_cells_equal_slow_counts_however_they_are_added(pairs: list[tuple[float, float]], cut: int) -> None:
     magnitudes, sizes = np.array(pairs, float).reshape(-1, 2).T
@@ -55,7 +55,7 @@ def test_edges_belong_to_the_bin_above() -> None:
     assert number == NUMBERS - 1
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     hnp.arrays(
         np.float64, (12, 2), elements=st.one_of(st.floats(width=32), st.sampled_from([0.0, math.nan]))

@@ -76,6 +76,8 @@ class Extent:
 class Frame:
     """What a plot shows: values outside count in the outermost cells.
 
+    Ends are apart, and their distance is in the range of float64.
+
     Parameters
     ----------
     reference, value
@@ -185,6 +187,5 @@ def _residual(reference: Floats, value: Floats) -> Floats:
 
 
 def _cell(values: Floats, low: float, high: float, cells: int) -> npt.NDArray[np.int64]:
-    # Halves, because a difference of two large numbers leaves the range of float64.
-    share = (np.clip(values, low, high) / 2 - low / 2) / (high / 2 - low / 2)
+    share = (np.clip(values, low, high) - low) / (high - low)
     return np.minimum((share * cells).astype(np.int64), cells - 1)

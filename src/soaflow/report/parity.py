@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from soaflow.report.density import draw_density
 from soaflow.report.documents import described_by, read_documents
@@ -36,8 +37,8 @@ _HEIGHTS = (2.0, 1.35)
 
 _WORST_MARKED = 5
 
-_LARGEST = 1e300
-"""Of what a frame shows: further out, a drawing overflows."""
+_SMALLEST, _LARGEST = 1e-300, 1e300
+"""Of what a frame shows: with smaller or larger numbers, a drawing leaves the range of float64."""
 
 Document = Mapping[str, Any]
 
@@ -101,6 +102,7 @@ def reach_of(largest: float) -> float:
     """Return 1, 2 or 5 times a power of ten that is at least a difference; 1 for none."""
     if largest == 0:
         return 1.0
+    largest = max(largest, _SMALLEST)
     power = math.floor(math.log10(largest))
     steps = (float(f"{step}e{power}") for step in (1, 2, 5, 10, 20))
     return min(next(reach for reach in steps if reach >= largest), _LARGEST)
@@ -116,10 +118,16 @@ def frame_of(extent: Extent, extents: Iterable[Extent]) -> Frame:
 
 def _widened(low: float, high: float) -> tuple[float, float]:
     """Return ends that are never one number, and none that a drawing cannot show."""
-    low, high = max(low, -_LARGEST), min(high, _LARGEST)
-    if high - low > 1e-9 * max(abs(low), abs(high)):
+    low, high = (min(max(end, -_LARGEST), _LARGEST) for end in (low, high))
+    if high - low > max(_SMALLEST, 1e-9 * max(abs(low), abs(high))):
         return low, high
-    margin = max(abs(low), abs(high)) / 2 or 1.0
+    margin = max(abs(low), abs(high)) / 2 if max(abs(low), abs(high)) > _SMALLEST else 1.0
+    return low - margin, high + margin
+
+
+def _with_margin(low: float, high: float) -> tuple[float, float]:
+    """Return ends between which the marks of the outermost values are whole."""
+    margin = 0.04 * (high - low)
     return low - margin, high + margin
 
 
@@ -145,10 +153,13 @@ def _draw(frames: Sequence[Axes], counts: Counts, frame: Frame, unit: str) -> No
     draw_density(residual, counts.residual, columns, heights)
     residual.axhline(0, color=FAINT, linewidth=0.9, linestyle="--", zorder=2)
     for axes in frames:
-        axes.set_xlim(*frame.reference)
+        axes.set_xlim(*_with_margin(*frame.reference))
     parity.tick_params(labelbottom=False)
-    parity.set_ylim(*frame.value)
-    residual.set_ylim(-1.08 * frame.reach, 1.08 * frame.reach)
+    parity.set_ylim(*_with_margin(*frame.value))
+    residual.set_ylim(*_with_margin(-frame.reach, frame.reach))
+    for axis in (parity.yaxis, residual.xaxis):
+        # A common factor would stand where the headline does.
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     residual.ticklabel_format(axis="y", scilimits=(-2, 3), useMathText=True)
     residual.set_xlabel(with_unit("reference", unit))
     parity.set_ylabel(with_unit("value", unit))
