@@ -1,12 +1,18 @@
 """Fixtures for more than one part of the tests."""
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+
+from soaflow.threads import SINGLE_THREAD_VARIABLES
+
+# Jobs that a test runs in this process count its threads, and libraries read this when they are loaded.
+os.environ.update(SINGLE_THREAD_VARIABLES)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from soaflow.export.invariance import BATCH_SIZES, SHAPE, differing_batch_sizes
+from soaflow.export.invariance import BATCH_SIZES, LARGE, SMALL, TRIED, differing_batch_sizes
 from soaflow.soa.signature import RowRange
 
 
@@ -39,6 +39,10 @@ def test_batches_run_on_one_thread_as_jobs_do(signature, more_threads):
     assert torch.get_num_threads() == more_threads
 
 
+def sizes_with_a_batch_of(rows):
+    return {size for shape, sizes in TRIED for size in sizes if rows in (size, shape.rows % size)}
+
+
 def test_one_bit_at_one_batch_size_is_seen(signature):
     def planted(momenta):
         result = by_row(momenta)[0]
@@ -48,7 +52,19 @@ def test_one_bit_at_one_batch_size_is_seen(signature):
 
     differing = differing_batch_sizes(planted, signature)
     assert 17 in differing
-    assert set(differing) == {size for size in BATCH_SIZES if 17 in (size, SHAPE.rows % size)}
+    assert set(differing) == sizes_with_a_batch_of(17)
+
+
+@pytest.mark.parametrize("rows", [1024, 4096, LARGE.rows])
+def test_one_bit_in_large_batches_is_seen(rows, signature):
+    def planted(momenta):
+        result = by_row(momenta)[0]
+        if len(momenta) == rows:
+            result[1000, 0] = torch.nextafter(result[1000, 0], torch.tensor(torch.inf))
+        return [result]
+
+    expected = set(TRIED[1][1]) if rows == LARGE.rows else {rows}
+    assert set(differing_batch_sizes(planted, signature)) == expected
 
 
 def test_nan_equals_itself_and_zeros_have_signs(signature):
@@ -60,8 +76,7 @@ def test_nan_equals_itself_and_zeros_have_signs(signature):
         return [torch.full((len(momenta), 2), zero)]
 
     assert differing_batch_sizes(special, signature) == ()
-    ones = {size for size in BATCH_SIZES if 1 in (size, SHAPE.rows % size)}
-    assert set(differing_batch_sizes(signed_zero, signature)) == ones
+    assert set(differing_batch_sizes(signed_zero, signature)) == sizes_with_a_batch_of(1)
 
 
 def test_whole_inputs_stay_whole_and_the_first_row_is_told(workshop):
@@ -80,5 +95,5 @@ def test_whole_inputs_stay_whole_and_the_first_row_is_told(workshop):
 
     assert differing_batch_sizes(watching, case.signature) is not None
     begins = [call[RowRange.BATCH_BEGIN][1] for call in seen]
-    assert begins[0] == SHAPE.offset
-    assert max(begins) == SHAPE.offset + SHAPE.rows - 1
+    assert begins[0] == SMALL.offset
+    assert max(begins) == LARGE.offset + LARGE.rows - LARGE.rows % 1024

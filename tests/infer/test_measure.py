@@ -1,5 +1,6 @@
 """The measurement of build profiles: what is called, on which rows, and what follows from the times."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from soaflow.errors import ArtifactError, StorageError
 from soaflow.infer import measure
 from soaflow.infer.measure import measure_profiles, recommended
+from soaflow.passport import read_passport, write_passport
 from soaflow.timing import CALL_QUANTILES, Times, Window
 
 
@@ -54,11 +56,37 @@ def called(monkeypatch):
     return seen
 
 
+@pytest.fixture
+def built_otherwise(v3_file, tmp_path):
+    """The same artifact with a passport that says it was built with another option."""
+    path = tmp_path / v3_file.name
+    path.write_bytes(v3_file.read_bytes())
+    passport = read_passport(v3_file)
+    builds = {
+        name: dataclasses.replace(build, options={**build.options, "cpp.march": "another"})
+        for name, build in passport.builds.items()
+    }
+    write_passport(path, dataclasses.replace(passport, builds=builds))
+    return path
+
+
 @pytest.mark.compile
-def test_every_profile_is_called_in_every_regime(v3_file, particles, tmp_path, called):
+def test_profiles_of_one_library_are_timed_as_one(v3_file, particles, tmp_path, called):
     particles(tmp_path / "events.h5", 50)
     path = tmp_path / "figures.json"
-    measure_profiles({"balanced": v3_file, "latency": v3_file}, tmp_path / "events.h5", path)
+    measure_profiles({"latency": v3_file, "reproducible": v3_file}, tmp_path / "events.h5", path)
+    figures = json.loads(path.read_text())
+    assert {name.split()[0] for name in called} == {"latency"}
+    for measured in (*figures["calls"].values(), *figures["shard"].values()):
+        assert measured["latency"] == measured["reproducible"]
+    assert {entry["profile"] for entry in figures["recommended"].values()} == {"latency"}
+
+
+@pytest.mark.compile
+def test_every_profile_is_called_in_every_regime(v3_file, built_otherwise, particles, tmp_path, called):
+    particles(tmp_path / "events.h5", 50)
+    path = tmp_path / "figures.json"
+    measure_profiles({"balanced": v3_file, "latency": built_otherwise}, tmp_path / "events.h5", path)
     figures = json.loads(path.read_text())
     assert set(figures["calls"]) == {"1", "16", "256", "4096"}
     assert figures["shard_rows"] in measure.SHARD_ROWS

@@ -12,18 +12,28 @@ from soaflow.soa.batches import batch_ranges
 from soaflow.soa.signature import RowRange, Signature
 from soaflow.threads import on_one_thread
 
-SHAPE = CallShape(rows=303, capacity=320, offset=7, whole_rows=40, whole_capacity=64)
-"""Of the whole call."""
+SMALL = CallShape(rows=303, capacity=320, offset=7, whole_rows=40, whole_capacity=64)
+LARGE = CallShape(rows=4099, capacity=4224, offset=7, whole_rows=40, whole_capacity=64)
+"""Of the whole calls."""
 
-BATCH_SIZES = (*range(1, 71), 100, 128, 200, 256, 302)
-"""Tried sizes; kernels change between them where they are multiples of their own blocks, or not."""
+TRIED: tuple[tuple[CallShape, tuple[int, ...]], ...] = (
+    (SMALL, (*range(1, 71), 100, 128, 200, 256, 302)),
+    (LARGE, (302, 1000, 1024, 4096)),
+)
+"""Batch sizes by whole call; kernels change between them, at multiples of their own blocks and elsewhere.
+
+One size is tried in both calls, which ties small batches to large ones.
+"""
+
+BATCH_SIZES = tuple(sorted({size for _, sizes in TRIED for size in sizes}))
+"""All of them."""
 
 _VALUES = Values(largest=2.0, signed=True)
 
 
 @on_one_thread()
 def differing_batch_sizes(model: Model, signature: Signature) -> tuple[int, ...]:
-    """Return those of `BATCH_SIZES` at which a bit of a row differs from that in the whole call.
+    """Return those of `BATCH_SIZES` at which a bit of a row differs from that in a whole call.
 
     Parameters
     ----------
@@ -32,10 +42,15 @@ def differing_batch_sizes(model: Model, signature: Signature) -> tuple[int, ...]
     signature
         As it is for what the model computes in.
     """
-    inputs = example_inputs(signature, SHAPE, seed=0, values=_VALUES)
-    with torch.inference_mode():
-        whole = [output.clone() for output in as_tensors(model(*inputs))]
-        return tuple(size for size in BATCH_SIZES if not _same(model, signature, inputs, whole, size))
+    differing: set[int] = set()
+    for shape, sizes in TRIED:
+        inputs = example_inputs(signature, shape, seed=0, values=_VALUES)
+        with torch.inference_mode():
+            whole = [output.clone() for output in as_tensors(model(*inputs))]
+            differing |= {
+                size for size in sizes if not _same(model, signature, inputs, whole, (shape.rows, size))
+            }
+    return tuple(sorted(differing))
 
 
 def _same(
@@ -43,9 +58,9 @@ def _same(
     signature: Signature,
     inputs: tuple[torch.Tensor, ...],
     whole: list[torch.Tensor],
-    size: int,
+    rows_and_batch_size: tuple[int, int],
 ) -> bool:
-    for begin, end in batch_ranges(SHAPE.rows, size):
+    for begin, end in batch_ranges(*rows_and_batch_size):
         batch = [
             _rows_of(rows, tensor, begin, end)
             for rows, tensor in zip((spec.rows for spec in signature.inputs), inputs, strict=True)

@@ -1,10 +1,11 @@
 """How fast the build profiles of an artifact are, by the rows of a call and of a chunk.
 
 The invariant: all profiles are timed in turn in one process, on one thread, through the raw loader, with
-views of one blob that holds real events, and what the timed calls stored is checked. The ratios hold for
-this machine; the seconds are its alone.
+views of one blob that holds real events, and what the timed calls stored is checked. Profiles of which the
+library is the same have the same times. The ratios hold for this machine; the seconds are its alone.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from soaflow.infer import backends, process
 from soaflow.infer.tensors import check_layouts
 from soaflow.infer.timed_calls import TimedCalls, tiled
 from soaflow.infer.timed_part import TimedWatch
-from soaflow.passport import read_passport
+from soaflow.passport import Passport, read_passport
 from soaflow.profiles import PROFILES
 from soaflow.soa.signature import Signature
 from soaflow.soa.storage import EVENTS, map_blob, read_header
@@ -73,7 +74,10 @@ def measure_profiles(
     passports = {profile: read_passport(artifact) for profile, artifact in artifacts.items()}
     first_path, first = next((artifacts[name], passport) for name, passport in passports.items())
     declared = Signature.from_mapping(first.description.signature, first_path)
-    loaded = {profile: backends.aot(artifact, declared) for profile, artifact in artifacts.items()}
+    timed_as = _timed_as(passports)
+    loaded = {
+        profile: backends.aot(artifacts[profile], declared) for profile in dict.fromkeys(timed_as.values())
+    }
     dtype = first.description.dtype
     header = read_header(events_path, EVENTS)
     check_layouts(header, declared)
@@ -118,10 +122,14 @@ def measure_profiles(
         "cpu": this_cpu().describe(),
         "torch": str(torch.__version__),
         "artifacts_sha256": {profile: passport.sha256 for profile, passport in passports.items()},
-        "calls": {rows: _mapping(times) for rows, times in calls.items()},
+        "calls": {
+            rows: _mapping({profile: times[name] for profile, name in timed_as.items()})
+            for rows, times in calls.items()
+        },
         "shard_rows": shard_rows,
         "shard": {
-            str(chunk): _mapping({name: shard[f"{name} {chunk}"] for name in loaded}) for chunk in chunks
+            str(chunk): _mapping({profile: shard[f"{name} {chunk}"] for profile, name in timed_as.items()})
+            for chunk in chunks
         },
     }
     write_json(path, {**figures, "recommended": recommended(figures)})
@@ -148,6 +156,20 @@ def recommended(figures: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     fastest = {chunk: _fastest(times) for chunk, times in figures["shard"].items()}
     chunk = min(fastest, key=lambda key: figures["shard"][key][fastest[key]]["median"])
     return {**best, "shard": {"profile": fastest[chunk], "chunk": int(chunk)}}
+
+
+def _timed_as(passports: Mapping[str, Passport]) -> dict[str, str]:
+    """Return for each profile the first one whose library was built from the same in the same way."""
+    first: dict[str, str] = {}
+    timed_as = {}
+    for profile, passport in passports.items():
+        ways = {
+            name: (build.toolchain, build.options, build.machine_code)
+            for name, build in passport.builds.items()
+        }
+        library = json.dumps([passport.description.origin["program_sha256"], ways], sort_keys=True)
+        timed_as[profile] = first.setdefault(library, profile)
+    return timed_as
 
 
 def _timed(calls: Mapping[str, TimedCalls], path: Path | str, *, whole: bool = False) -> dict[str, Times]:
