@@ -78,10 +78,6 @@ def test_fault_is_caught(fault: str, compare: Any) -> None:
 
 def test_small_fault_within_the_tolerances_is_caught_by_the_yardstick(compare: Any, tmp_path: Path) -> None:
     values = perturbed_weight()
-    assert (
-        compare(values, yard=None, yardstick=None).passed
-        or compare(values, Tolerance(1, 0), yard=None).passed
-    )
     verdict = compare(values, Tolerance(1, 0))
     output = verdict.outputs[0]
     assert output.minimum_absolute <= 1
