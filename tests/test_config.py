@@ -40,6 +40,12 @@ def test_ready_configurations_are_sound(path):
     Config.from_mapping(yaml.safe_load(path.read_text()), SCHEMA)
 
 
+def test_every_backend_is_a_peer_for_every_model_of_the_default_run(mapping):
+    config = Config.from_mapping(mapping, SCHEMA)
+    for model in config.models.values():
+        assert {config.variant(name).backend for name in model.variants} == {"eager", "jit", "aot", "onnx"}
+
+
 def test_runs_cover_every_shard_model_and_variant(mapping):
     for entry in mapping["models"].values():
         entry.pop("variants", None)
