@@ -289,8 +289,8 @@ def test_batches_have_the_tolerance_of_the_variant_unless_another_is_given(invar
 
 
 def test_pairs_are_of_the_variants_that_a_model_runs(invariance):
-    config = invariance({"pairs": [{"variants": ["aot", "onnx"]}]})
-    assert config.invariance["JetTagger"].limits_beside("onnx") == {"aot": None}
+    config = invariance({"pairs": [{"variants": ["aot", "aot_fat"]}]})
+    assert config.invariance["JetTagger"].limits_beside("aot_fat") == {"aot": None}
     assert config.invariance["SimpleNet"].limits_beside("aot") == {}
 
 

@@ -3,7 +3,7 @@
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from soaflow.physics.efficiency import Efficiency
@@ -35,6 +35,7 @@ def test_of_counts_against_rows_one_by_one(counts: Efficiency) -> None:
         lambda n: Efficiency(rows=sum(n), passed=n[0] + n[1], gained=n[2], lost=n[1])
     )
 )
+@example(Efficiency(rows=35968219, passed=0, gained=35968218, lost=0))
 def test_of_many_rows_against_exact_arithmetic(counts: Efficiency) -> None:
     if not counts.rows:
         return
