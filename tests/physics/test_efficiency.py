@@ -51,7 +51,7 @@ def test_of_many_rows_against_exact_arithmetic(counts: Efficiency) -> None:
             "shift_error": mpmath.sqrt(((gained + lost) / rows - shift**2) / rows),
         }
         for name, value in exact.items():
-            assert getattr(counts, name) == pytest.approx(float(value), rel=1e-13), name
+            assert getattr(counts, name) == pytest.approx(float(value), rel=1e-13, abs=0.0), name
 
 
 @given(COUNTS, COUNTS)
