@@ -410,7 +410,7 @@ def test_judge_refuses_in_a_sentence(tmp_path, capsys):
         )
     )
     for path, options, sentence in [
-        (tmp_path / "missing.json", [], "missing.json cannot be read as JSON"),
+        (tmp_path / "missing.json", [], "missing.json cannot be read: No such file or directory"),
         (one, [], "one.h5 cannot be read as JSON"),
         (empty, ["--absolute", "1"], "judges no output"),
         (verdict, ["--absolute", "-1"], "the absolute tolerance is -1.0: give a number of 0 or more"),

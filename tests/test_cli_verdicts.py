@@ -1,5 +1,6 @@
 """`soaflow compare` and `soaflow judge` as people use them: golden outputs, configurations, waivers."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 import yaml
 
 from soaflow.cli import main
-from soaflow.compare.verdict import read_verdict
+from soaflow.compare.criteria import Criterion
+from soaflow.compare.verdict import read_verdict, write_verdict
 from soaflow.soa.layout import Item, ItemKind, Layout
 from soaflow.soa.storage import PREDICTIONS, writing
 
@@ -142,6 +144,63 @@ def test_mistakes_in_judging_are_sentences(reference, tmp_path, capsys):
     ):
         assert main(["judge", str(verdict), *options]) == 2
         assert sentence in capsys.readouterr().err
+
+
+def test_golden_outputs_are_judged_by_the_error_of_eager(reference, tmp_path, capsys):
+    eager = predictions(tmp_path / "eager.h5", "float32", "eager")
+    rounding = float(np.abs(VALUES["reco_pt"].astype("f4") - VALUES["reco_pt"]).max())
+    golden, verdict = tmp_path / "golden.npz", tmp_path / "verdict.json"
+    call = ["compare", str(reference), str(golden), "--absolute", "1", "--json", str(verdict)]
+    for error, code in ((1.5 * rounding, 0), (5 * rounding, 1)):
+        changed = {name: values.astype("f4") for name, values in VALUES.items()}
+        changed["reco_pt"][3] = VALUES["reco_pt"][3] + error
+        np.savez(golden, **changed)
+        assert main(call) == 0
+        assert main([*call, "--eager", str(eager)]) == code
+    assert "times the error" in capsys.readouterr().out
+    assert main([*call, "--eager", str(eager), "--factor", "7"]) == 0
+    assert main(["judge", str(verdict), "--factor", "3"]) == 1
+    assert main(["judge", str(verdict), "--floor", "1"]) == 0
+    assert main([*call, "--floor", "1e-6"]) == 2
+    assert "give its file with --eager" in capsys.readouterr().err
+
+
+def test_a_yardstick_that_nothing_can_be_judged_by_is_refused(reference, tmp_path, capsys):
+    verdict = tmp_path / "verdict.json"
+    assert main(["compare", str(reference), str(reference), "--json", str(verdict)]) == 0
+    assert main(["judge", str(verdict), "--factor", "3"]) == 2
+    assert "verdict.json does not hold the error of eager float32" in capsys.readouterr().err
+
+
+def test_golden_outputs_are_judged_as_a_variant_of_a_configuration(reference, tmp_path, capsys):
+    golden, verdict = tmp_path / "golden.npz", tmp_path / "verdict.json"
+    np.savez(golden, **{name: values.astype("f4") for name, values in VALUES.items()})
+    assert main(["compare", str(reference), str(golden), "--json", str(verdict)]) == 0
+    judge = ["judge", str(verdict), "--config", str(configured(tmp_path, 1e-12))]
+    assert main(judge) == 2
+    assert "with --variant, the variant to judge them as" in capsys.readouterr().err
+    assert main([*judge, "--variant", "jit"]) == 1
+    configured(tmp_path, 1.0)
+    assert main([*judge, "--variant", "jit"]) == 0
+    assert main(["judge", str(verdict), "--variant", "jit"]) == 2
+    assert "give it with --config" in capsys.readouterr().err
+
+
+def test_limits_that_a_configuration_cannot_judge_again_are_said(reference, tmp_path, capsys):
+    verdict = tmp_path / "verdict.json"
+    candidate = predictions(tmp_path / "jit.h5", "float32", "jit")
+    assert main(["compare", str(reference), str(candidate), "--json", str(verdict)]) == 0
+    judge = ["judge", str(verdict), "--config", str(configured(tmp_path, 1.0))]
+    assert main(judge) == 0
+    assert "note: limits of physics" not in capsys.readouterr().out
+    judged = read_verdict(verdict)
+    flips = Criterion("flips", 0.0, 0.1, 0.0, "of rows", "")
+    outputs = tuple(
+        dataclasses.replace(output, criteria=(*output.criteria, flips)) for output in judged.outputs
+    )
+    write_verdict(verdict, dataclasses.replace(judged, outputs=outputs))
+    assert main(judge) == 0
+    assert "note: limits of physics, batches and pairs are those that the verdict" in capsys.readouterr().out
 
 
 def test_figures_are_written_for_judging_later(reference, tmp_path, capsys):

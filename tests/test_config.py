@@ -40,6 +40,12 @@ def test_ready_configurations_are_sound(path):
     Config.from_mapping(yaml.safe_load(path.read_text()), SCHEMA)
 
 
+def test_every_backend_is_a_peer_for_every_model_of_the_default_run(mapping):
+    config = Config.from_mapping(mapping, SCHEMA)
+    for model in config.models.values():
+        assert {config.variant(name).backend for name in model.variants} == {"eager", "jit", "aot", "onnx"}
+
+
 def test_runs_cover_every_shard_model_and_variant(mapping):
     for entry in mapping["models"].values():
         entry.pop("variants", None)
@@ -283,8 +289,8 @@ def test_batches_have_the_tolerance_of_the_variant_unless_another_is_given(invar
 
 
 def test_pairs_are_of_the_variants_that_a_model_runs(invariance):
-    config = invariance({"pairs": [{"variants": ["aot", "onnx"]}]})
-    assert config.invariance["JetTagger"].limits_beside("onnx") == {"aot": None}
+    config = invariance({"pairs": [{"variants": ["aot", "aot_fat"]}]})
+    assert config.invariance["JetTagger"].limits_beside("aot_fat") == {"aot": None}
     assert config.invariance["SimpleNet"].limits_beside("aot") == {}
 
 

@@ -4,10 +4,23 @@ import contextlib
 import itertools
 import math
 
+import mpmath
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from soaflow.errors import StorageError
-from soaflow.timing import CALL_QUANTILES, Pace, Times, Window, interleaved, ratio, spread
+from soaflow.timing import (
+    CALL_QUANTILES,
+    Pace,
+    Times,
+    Window,
+    call_quantiles,
+    central_band,
+    interleaved,
+    ratio,
+    spread,
+)
 
 PACE = Pace(seconds=1000.0, window_seconds=10.0, warm_up_seconds=50.0)
 
@@ -102,6 +115,41 @@ def test_a_quantile_is_not_told_of_too_few_calls():
     few = Times((Window(50, 5.0, 0.1),), (0.1,) * len(CALL_QUANTILES), 3, True, True)
     assert few.quantile(0.9) == 0.1
     assert math.isnan(few.quantile(0.99))
+
+
+@given(st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=300))
+def test_quantiles_of_calls_are_those_of_a_slow_sort(seconds):
+    """The least call that at least this share of the others is not slower than, in exact arithmetic."""
+    kept = Times((Window(len(seconds), sum(seconds), 1.0),), call_quantiles(seconds), 1, True, True)
+    ordered, others = sorted(seconds), len(seconds) - 1
+    for share in CALL_QUANTILES:
+        exact = mpmath.mpf(str(share)) * others
+        place = next(place for place in range(len(seconds)) if place >= exact - mpmath.mpf(10) ** -12)
+        found = kept.quantile(share)
+        if share in (0.0, 1.0) or place < others:
+            assert found == ordered[place]
+        else:
+            assert math.isnan(found)
+
+
+@given(st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=60))
+def test_the_central_band_is_that_of_exact_arithmetic(values):
+    ordered = [mpmath.mpf(value) for value in sorted(values)]
+    for found, share in zip(central_band(values), ("0.16", "0.84"), strict=True):
+        place = mpmath.mpf(share) * (len(values) - 1)
+        below = int(mpmath.floor(place + mpmath.mpf(10) ** -12))
+        above = min(below + 1, len(values) - 1)
+        exact = ordered[below] + (place - below) * (ordered[above] - ordered[below])
+        assert found == pytest.approx(float(exact), rel=1e-12)
+
+
+@pytest.mark.parametrize(("share", "calls"), [(0.9, 11), (0.99, 101), (0.5, 3), (0.95, 21)])
+def test_a_quantile_needs_a_call_after_it(share, calls):
+    for number, known in ((calls, True), (calls - 1, False)):
+        seconds = [float(place) for place in range(number)]
+        times = Times((Window(number, 1.0, 1.0),), call_quantiles(seconds), 1, True, True)
+        found = times.quantile(share)
+        assert (found < max(seconds)) if known else math.isnan(found)
 
 
 def test_slow_first_calls_are_warm_up():

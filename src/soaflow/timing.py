@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Self
 
 from soaflow.errors import StorageError
@@ -200,9 +201,10 @@ class Times:
         Parameters
         ----------
         share
-            One of `CALL_QUANTILES`. Above it there must have been at least one call.
+            One of `CALL_QUANTILES`. Of those between the least and the greatest call, there must have been a
+            call that is ordered after the quantile's.
         """
-        known = self.calls * (1 - share) >= 1 or share in (0.0, 1.0)
+        known = _place(share, self.calls) < self.calls - 1 or share in (0.0, 1.0)
         return self.call_seconds[CALL_QUANTILES.index(share)] if known else math.nan
 
 
@@ -293,7 +295,7 @@ def interleaved(
     return {
         name: Times(
             tuple(windows[name]),
-            _call_quantiles(seconds[name]),
+            call_quantiles(seconds[name]),
             *warm_ups[name],
             pace.agree(medians[name]),
         )
@@ -337,7 +339,12 @@ def central_band(values: list[float]) -> tuple[float, float]:
     return cuts[15], cuts[83]
 
 
-def _call_quantiles(seconds: list[float]) -> tuple[float, ...]:
+def call_quantiles(seconds: list[float]) -> tuple[float, ...]:
     """Return the seconds at `CALL_QUANTILES`, each that of a call; between two, of the slower one."""
     ordered = sorted(seconds)
-    return tuple(ordered[math.ceil(share * (len(ordered) - 1))] for share in CALL_QUANTILES)
+    return tuple(ordered[_place(share, len(ordered))] for share in CALL_QUANTILES)
+
+
+def _place(share: float, calls: int) -> int:
+    """Return which of so many calls, ordered by their seconds, a quantile is."""
+    return math.ceil(Fraction(str(share)) * (calls - 1))

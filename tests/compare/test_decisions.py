@@ -5,6 +5,7 @@ import itertools
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,9 @@ def test_classes_against_rows_one_by_one(scores: Any, cuts: list[int], flip: boo
 
 @settings(deadline=None)
 @given(paired(), CUTS, st.booleans(), st.integers(1, 50))
-def test_areas_against_scikit_learn(scores: Any, cuts: list[int], flip: bool, rows_at_a_time: int) -> None:
+def test_areas_against_scikit_learn_and_pair_by_pair(
+    scores: Any, cuts: list[int], flip: bool, rows_at_a_time: int
+) -> None:
     reference, value, truth = scores
     chunks = chunks_of(reference, value, truth, cuts, flip)
     found = separation(chunks, 2, rows_at_a_time=rows_at_a_time)
@@ -148,13 +151,17 @@ def test_areas_against_scikit_learn(scores: Any, cuts: list[int], flip: bool, ro
     if not found.signal or not found.background:
         assert found.reference is found.value is found.shift is found.error is None
         return
-    areas = []
+    areas, exact = [], []
     for array in (reference, value):
         # scikit-learn takes no infinities: their order is all that counts.
         order = np.unique(array[known, 0], return_inverse=True)[1]
         areas.append(roc_auc_score(signal, order))
+        above, below = order[signal].tolist(), order[~signal].tolist()
+        wins = sum(2 * (high > low) + (high == low) for high in above for low in below)
+        exact.append(Fraction(wins, 2 * len(above) * len(below)))
     assert [found.reference, found.value] == pytest.approx(areas, abs=1e-12)
-    assert found.shift == pytest.approx(areas[1] - areas[0], abs=1e-12)
+    assert (found.reference, found.value) == (float(exact[0]), float(exact[1]))
+    assert found.shift == float(exact[1] - exact[0])
 
 
 @settings(deadline=None)
@@ -464,6 +471,32 @@ def test_figures_of_other_predictions_than_the_differences_are_refused(write: An
 def test_counts_that_contradict_one_another_are_refused(record: Any, counts: tuple[Any, ...]) -> None:
     with pytest.raises(ValueError, match=r"than there are|are kept"):
         record(*counts)
+
+
+def test_memory_of_decisions_does_not_grow_with_the_rows() -> None:
+    scores = np.random.default_rng(1).random((1 << 17, 3))
+    kinds = scores.argmax(axis=1).astype(np.int32)
+
+    def read(chunks: int, columns: int) -> Iterator[Chunk]:
+        for number in range(chunks):
+            shown = scores[:, :columns]
+            yield Chunk(
+                "0", number << 17, shown, shown[::-1], np.where(kinds == 2, 5, 0) if columns == 1 else kinds
+            )
+
+    def peak(chunks: int) -> int:
+        tracemalloc.start()
+        try:
+            points = at_working_points(read(chunks, 1), SCORE)
+            classes = classification(read(chunks, 3), 3, "kind")
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            assert points[0].everything.rows == classes.rows == chunks << 17
+            assert classes.flipped > chunks << 16
+
+    # The second is of 10.1 million rows.
+    assert peak(77) < 1.2 * peak(8)
 
 
 def test_memory_does_not_grow_with_the_rows() -> None:

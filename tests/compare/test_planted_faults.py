@@ -76,12 +76,16 @@ def test_fault_is_caught(fault: str, compare: Any) -> None:
     assert len(failures([verdict])) == 1
 
 
+@pytest.mark.parametrize("fault", sorted(set(FAULTS) - {"perturbed weight"}))
+def test_a_large_fault_is_caught_without_a_yardstick(fault: str, compare: Any) -> None:
+    verdict = compare(FAULTS[fault](), yardstick=None)
+    assert [failure.criterion for failure in verdict.failures] == [
+        "not finite" if fault == "NaN" else "tolerance"
+    ]
+
+
 def test_small_fault_within_the_tolerances_is_caught_by_the_yardstick(compare: Any, tmp_path: Path) -> None:
     values = perturbed_weight()
-    assert (
-        compare(values, yard=None, yardstick=None).passed
-        or compare(values, Tolerance(1, 0), yard=None).passed
-    )
     verdict = compare(values, Tolerance(1, 0))
     output = verdict.outputs[0]
     assert output.minimum_absolute <= 1

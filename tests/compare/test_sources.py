@@ -241,8 +241,9 @@ def test_files_of_no_or_another_kind_are_refused(
         ("d.bin", "or give --blob for the bytes"),
         ("none.npz", "cannot be read"),
     ):
-        with pytest.raises(StorageError, match=f"{name}.*{sentence}"):
+        with pytest.raises(StorageError, match=f"{name}.*{sentence}") as refused:
             measure_files(reference, tmp_path / name)
+        assert "\n" not in str(refused.value)
 
 
 def test_a_square_array_whose_axes_cannot_be_told_apart_is_refused(

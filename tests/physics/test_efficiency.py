@@ -1,8 +1,9 @@
 """Efficiencies and their errors against counting, and against the spread of samples."""
 
+import mpmath
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from soaflow.physics.efficiency import Efficiency
@@ -27,6 +28,30 @@ def test_of_counts_against_rows_one_by_one(counts: Efficiency) -> None:
     # The standard error of a mean: the spread of the rows over the root of their number.
     assert counts.error == pytest.approx(reference.std() / np.sqrt(counts.rows))
     assert counts.shift_error == pytest.approx((value - reference).std() / np.sqrt(counts.rows), abs=1e-12)
+
+
+@given(
+    st.tuples(*[st.integers(0, 10**12)] * 4).map(
+        lambda n: Efficiency(rows=sum(n), passed=n[0] + n[1], gained=n[2], lost=n[1])
+    )
+)
+@example(Efficiency(rows=35968219, passed=0, gained=35968218, lost=0))
+def test_of_many_rows_against_exact_arithmetic(counts: Efficiency) -> None:
+    if not counts.rows:
+        return
+    with mpmath.workdps(60):
+        rows, gained, lost = map(mpmath.mpf, (counts.rows, counts.gained, counts.lost))
+        before = mpmath.mpf(counts.passed) / rows
+        shift = (gained - lost) / rows
+        exact = {
+            "reference": before,
+            "value": before + shift,
+            "shift": shift,
+            "error": mpmath.sqrt(before * (1 - before) / rows),
+            "shift_error": mpmath.sqrt(((gained + lost) / rows - shift**2) / rows),
+        }
+        for name, value in exact.items():
+            assert getattr(counts, name) == pytest.approx(float(value), rel=1e-13, abs=0.0), name
 
 
 @given(COUNTS, COUNTS)

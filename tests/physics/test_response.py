@@ -1,7 +1,10 @@
 """Responses and what they come to, against the definition."""
 
+import mpmath
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from soaflow.physics.response import QUANTILES, Response, has_truth, responses
 
@@ -18,3 +21,11 @@ def test_bias_and_resolution_of_a_normal_response_are_its_mean_and_spread() -> N
     found = Response.of(*np.quantile(normal, QUANTILES).tolist())
     assert found.bias == pytest.approx(0.1, abs=1e-3)
     assert found.resolution == pytest.approx(0.05, rel=0.01)
+
+
+@given(st.tuples(*[st.floats(-1e6, 1e6)] * 3).map(sorted))
+def test_bias_and_resolution_against_exact_arithmetic(quantiles: list[float]) -> None:
+    found = Response.of(*quantiles)
+    low, median, high = map(mpmath.mpf, quantiles)
+    assert found.bias == pytest.approx(float(median - 1), rel=1e-15)
+    assert found.resolution == pytest.approx(float((high - low) / 2), rel=1e-15)

@@ -1,3 +1,6 @@
+include: "helpers/compare.smk"
+
+
 rule measure_differences:
     """Measure how a variant's outputs differ from the reference's on one shard."""
     input:

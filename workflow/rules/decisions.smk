@@ -1,3 +1,6 @@
+include: "helpers/decisions.smk"
+
+
 rule measure_decisions:
     """Measure which decisions flip, and how far efficiencies, areas, resolutions and biases shift."""
     input:

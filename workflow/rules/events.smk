@@ -1,3 +1,6 @@
+include: "helpers/events.smk"
+
+
 rule write_events:
     """Generate or read one shard of a dataset."""
     input:

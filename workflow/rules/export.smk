@@ -1,3 +1,6 @@
+include: "helpers/export.smk"
+
+
 rule export_program:
     """Export the torch.export program, from which every AOT artifact of the model is built."""
     input:

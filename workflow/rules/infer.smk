@@ -1,3 +1,6 @@
+include: "helpers/infer.smk"
+
+
 rule infer:
     """Run a model in one variant on one shard, single-threaded and without copying its input."""
     input:

@@ -1,3 +1,6 @@
+include: "helpers/invariance.smk"
+
+
 rule measure_invariance:
     """Run the same rows in batches of several sizes, and again, and say which bits differ."""
     input:

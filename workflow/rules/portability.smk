@@ -1,3 +1,6 @@
+include: "helpers/portability.smk"
+
+
 rule infer_emulated:
     """Run an artifact on the first rows of a shard, on an emulated CPU of its target's level."""
     input:

@@ -1,3 +1,6 @@
+include: "helpers/profiles.smk"
+
+
 rule measure_profiles:
     """Time the build profiles of a model in turn, for several numbers of rows."""
     input:

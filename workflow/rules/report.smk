@@ -1,3 +1,6 @@
+include: "helpers/report.smk"
+
+
 rule plot_learning_curve:
     """Training and validation loss over the epochs."""
     input:

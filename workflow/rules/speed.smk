@@ -1,3 +1,6 @@
+include: "helpers/speed.smk"
+
+
 rule measure_speed:
     """Time the variants of a model in turn, for several batch sizes."""
     input:

@@ -1,3 +1,6 @@
+include: "helpers/train.smk"
+
+
 rule train:
     """Train a model on one thread, bit for bit reproducibly."""
     input:

@@ -4,13 +4,14 @@ import argparse
 from pathlib import Path
 
 from soaflow.cli.layout import read_layout
-from soaflow.cli.verdicts import told
+from soaflow.cli.verdicts import given_yardstick, told
 from soaflow.compare.judging import judge
 from soaflow.compare.measurement import Measurement, write_measurement
 from soaflow.compare.measuring import measure
 from soaflow.compare.sources import is_own, opened_sources, unstated
 from soaflow.compare.tolerances import Tolerance
 from soaflow.compare.verdict import write_verdict
+from soaflow.compare.yardstick import DEFAULT_FACTOR, Yardstick
 from soaflow.errors import ConfigError
 from soaflow.files import check_not_inputs
 from soaflow.soa.layout import DEFAULT_ALIGNMENT, Layout
@@ -29,7 +30,13 @@ BY_DTYPE = {
 def run(arguments: argparse.Namespace) -> int:
     """Compare two files, print the table and the failures, and write the verdict and the figures if asked."""
     outputs = [path for path in (arguments.json, arguments.measurement) if path]
-    check_not_inputs(outputs, (arguments.reference, arguments.candidate))
+    inputs = [path for path in (arguments.reference, arguments.candidate, arguments.eager) if path]
+    check_not_inputs(outputs, inputs)
+    yardstick = given_yardstick(arguments)
+    if yardstick and not arguments.eager:
+        raise ConfigError(
+            "--factor and --floor judge by the error of eager float32: give its file with --eager"
+        )
     if arguments.layout and not arguments.blob:
         raise ConfigError("--layout names the items of a blob: give it with --blob")
     layout = _layout(arguments.layout) if arguments.layout else None
@@ -39,7 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         measured = measure(reference, candidate)
         notes = unstated(reference, candidate), unstated(candidate, reference)
-    verdict = judge(measured, _tolerances(arguments, measured))
+    verdict = judge(
+        measured,
+        _tolerances(arguments, measured),
+        yard=_yard(arguments),
+        yardstick=yardstick or Yardstick(DEFAULT_FACTOR, 0.0),
+    )
     if arguments.measurement:
         write_measurement(arguments.measurement, measured)
     if arguments.json:
@@ -48,6 +60,14 @@ def run(arguments: argparse.Namespace) -> int:
     for note in filter(None, notes):
         print(f"note: {note}")
     return code
+
+
+def _yard(arguments: argparse.Namespace) -> Measurement | None:
+    """Measure the error of eager float32, if its predictions are given."""
+    if not arguments.eager:
+        return None
+    with opened_sources(arguments.reference, arguments.eager) as (reference, eager):
+        return measure(reference, eager)
 
 
 def _layout(path: Path) -> Layout:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import yaml
 
-from soaflow.cli.verdicts import told
+from soaflow.cli.verdicts import given_yardstick, told
 from soaflow.compare.judging import with_tolerances, with_yardstick
 from soaflow.compare.summary import require_outputs
 from soaflow.compare.tolerances import Tolerance
 from soaflow.compare.verdict import Verdict, read_verdict, write_verdict
-from soaflow.compare.yardstick import DEFAULT_FACTOR, Yardstick
 from soaflow.config import Config
 from soaflow.errors import ConfigError
 from soaflow.files import check_not_inputs
@@ -24,27 +23,39 @@ def run(arguments: argparse.Namespace) -> int:
         check_not_inputs((arguments.json,), (arguments.verdict,))
     verdict = read_verdict(arguments.verdict)
     require_outputs([verdict])
+    if arguments.variant and not arguments.config:
+        raise ConfigError("--variant names one of a configuration's variants: give it with --config")
     if arguments.config:
-        verdict = _as_configured(verdict, arguments.config)
+        verdict = _as_configured(verdict, arguments.config, arguments.variant or verdict.variant)
     if arguments.absolute is not None or arguments.relative is not None:
         verdict = with_tolerances(verdict, Tolerance(arguments.absolute or 0.0, arguments.relative or 0.0))
-    if arguments.factor is not None or arguments.floor is not None:
-        factor = DEFAULT_FACTOR if arguments.factor is None else arguments.factor
-        verdict = with_yardstick(verdict, Yardstick(factor, arguments.floor or 0.0))
+    if (yardstick := given_yardstick(arguments)) is not None:
+        if not any(output.yard for output in verdict.outputs):
+            raise ConfigError(
+                f"{arguments.verdict} does not hold the error of eager float32, which --factor and --floor "
+                "judge by: compare with --eager, or name another variant's verdict of the workflow"
+            )
+        verdict = with_yardstick(verdict, yardstick)
     if arguments.json:
         write_verdict(arguments.json, verdict)
-    return told(verdict)
-
-
-def _as_configured(verdict: Verdict, path: Path) -> Verdict:
-    """Judge by the tolerances, yardstick and waivers that a configuration has for the variant."""
-    settings = _read_config(path)
-    if verdict.model not in settings.models or verdict.variant not in settings.variants:
-        raise ConfigError(
-            f"{path} has no model '{verdict.model}' in variant '{verdict.variant}', which the verdict is of: "
-            "name the configuration of that run"
+    code = told(verdict)
+    if arguments.config and any(output.further for output in verdict.outputs):
+        print(
+            "note: limits of physics, batches and pairs are those that the verdict was made with: "
+            "run Snakemake to judge by others"
         )
-    dtype = settings.variant(verdict.variant).dtype
+    return code
+
+
+def _as_configured(verdict: Verdict, path: Path, variant: str) -> Verdict:
+    """Judge by a configuration: tolerances and yardstick of a variant, waivers of the verdict's own."""
+    settings = _read_config(path)
+    if verdict.model not in settings.models or variant not in settings.variants:
+        raise ConfigError(
+            f"{path} has no model '{verdict.model}' in variant '{variant}': name the configuration of that "
+            "run, and for predictions from elsewhere, with --variant, the variant to judge them as"
+        )
+    dtype = settings.variant(variant).dtype
     verdict = with_tolerances(verdict, settings.item_tolerances(verdict.model, dtype))
     verdict = with_yardstick(verdict, settings.yardsticks.get(dtype))
     waivers = (waiver.on(date.today()) for waiver in settings.waivers)

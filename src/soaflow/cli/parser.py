@@ -100,12 +100,14 @@ flat branches; with --blob, B is the bytes of a CMSSW SoA buffer."""
 _COMPARE_EPILOG = """\
 Without --absolute and --relative the tolerances follow each item's dtype in B: for float32 an
 absolute one of 1e-5 and a relative one of 1e-4, for float64 1e-9 and 1e-9, for integers and
-bools 0 and 0. If one of the two is given, the other is 0.
+bools 0 and 0. If one of the two is given, the other is 0. With --eager the factor is 2 and the floor
+0 where they are not given.
 
 examples:
   soaflow compare reference.h5 predictions.h5 --absolute 1e-3 --json verdict.json
   soaflow compare reference.h5 golden.npz
   soaflow compare reference.h5 cmssw.bin --blob --layout predictions.h5
+  soaflow compare reference.h5 golden.npz --eager eager.h5 --factor 2 --floor 1e-6
 
 exit codes: 0 the verdict passed, 1 it failed, 2 bad use or bad input"""
 
@@ -126,7 +128,8 @@ exit codes: 0 no operation diverges, 1 one does, 2 bad use or bad input"""
 _JUDGE = """\
 Judge a verdict again at other limits. It needs the verdict alone, not the predictions: the figures
 in it tell whether any value is over a tolerance. --absolute, --relative, --factor and --floor are for
-all its outputs alike; --config takes tolerances, yardstick and waivers as a run with it would."""
+all its outputs alike; --config takes tolerances, yardstick and waivers as a run with it would, for
+predictions from elsewhere those of --variant."""
 
 _JUDGE_EPILOG = """\
 If one of the two tolerances is given, the other is 0; if just one of the yardstick's two numbers is
@@ -235,6 +238,13 @@ def _add_verbs_of_verdicts(verbs: "argparse._SubParsersAction[argparse.ArgumentP
         help="predictions file, or list of items, that has the blob's layout (default: A)",
     )
 
+    compare.add_argument(
+        "--eager",
+        type=Path,
+        metavar="FILE",
+        help="predictions of eager float32: B may be --factor times as far from A as they are, plus --floor",
+    )
+
     bisect = _add(verbs, "bisect", "where a candidate begins to differ", _BISECT, _BISECT_EPILOG)
     bisect.add_argument("program", type=Path, metavar="PROGRAM", help="program (.pt2) that is right")
     bisect.add_argument(
@@ -257,10 +267,13 @@ def _add_verbs_of_verdicts(verbs: "argparse._SubParsersAction[argparse.ArgumentP
     judge = _add(verbs, "judge", "judge a verdict again at other tolerances", _JUDGE, _JUDGE_EPILOG)
     judge.add_argument("verdict", type=Path, metavar="VERDICT", help="verdict as JSON")
     judge.add_argument("--config", type=Path, metavar="FILE", help="configuration to judge by")
-    judge.add_argument("--factor", type=float, metavar="K", help="of the yardstick: times eager's error")
-    judge.add_argument("--floor", type=float, metavar="X", help="of the yardstick, in the output's unit")
+    judge.add_argument(
+        "--variant", metavar="NAME", help="of the configuration, to judge by (default: the verdict's own)"
+    )
     judge.add_argument("--json", type=Path, metavar="OUT", help="write the verdict as JSON")
     for verb in (compare, judge):
+        verb.add_argument("--factor", type=float, metavar="K", help="of the yardstick: times eager's error")
+        verb.add_argument("--floor", type=float, metavar="X", help="of the yardstick, in the output's unit")
         verb.add_argument("--absolute", type=float, metavar="X", help="tolerance in the output's unit")
         verb.add_argument(
             "--relative", type=float, metavar="X", help="tolerance as a fraction of the reference"

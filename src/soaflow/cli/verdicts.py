@@ -1,7 +1,18 @@
 """How the verbs tell a verdict: the table, then what failed and what is waived."""
 
+import argparse
+
 from soaflow.compare.summary import as_text, failures, idle_waivers, summarise, waived
 from soaflow.compare.verdict import Verdict
+from soaflow.compare.yardstick import DEFAULT_FACTOR, Yardstick
+
+
+def given_yardstick(arguments: argparse.Namespace) -> Yardstick | None:
+    """Return the yardstick of --factor and --floor; None if neither is given."""
+    if arguments.factor is None and arguments.floor is None:
+        return None
+    factor = DEFAULT_FACTOR if arguments.factor is None else arguments.factor
+    return Yardstick(factor, arguments.floor or 0.0)
 
 
 def verdict_text(verdict: Verdict) -> str:

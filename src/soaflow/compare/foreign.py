@@ -127,7 +127,8 @@ def root_arrays(path: Path) -> Iterator[Arrays]:
     try:
         file = uproot.open(path)
     except (OSError, ValueError) as error:
-        raise StorageError(f"{path} cannot be read as a ROOT file: {error}") from error
+        said = " ".join(str(error).split())
+        raise StorageError(f"{path} cannot be read as a ROOT file: {said}") from error
     with file:
         classes = file.classnames(cycle=False)
         trees = sorted(name for name, kind in classes.items() if kind in ("TTree", "ROOT::RNTuple"))

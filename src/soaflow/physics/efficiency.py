@@ -88,7 +88,8 @@ class Efficiency:
         if not self.rows:
             return None
         net = self.gained - self.lost
-        return math.sqrt(self.gained + self.lost - net * net / self.rows) / self.rows
+        # Subtracted as integers: where nearly all rows flip, floats would cancel.
+        return math.sqrt(((self.gained + self.lost) * self.rows - net * net) / self.rows) / self.rows
 
     def __add__(self, other: Self) -> Self:
         """Return the counts of both."""

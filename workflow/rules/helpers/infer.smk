@@ -1,0 +1,43 @@
+# What a variant loads, and where it can run.
+
+from soaflow.errors import DeviceError
+from soaflow.infer.devices import require_device
+
+CPU_VARIANTS = [REFERENCE.name] + [
+    name for name, variant in settings.variants.items() if variant.device == "cpu"
+]
+GPU_VARIANTS = [name for name in settings.variants if name not in CPU_VARIANTS]
+
+
+def require_here(variant):
+    """Refuse a variant whose device this machine lacks, unless the job runs on another machine."""
+    if workflow.local_exec:
+        try:
+            require_device(variant.device, asked_by=f"variant '{variant.name}'")
+        except DeviceError as error:
+            raise WorkflowError(str(error)) from error
+
+
+def model_files(wildcards):
+    """What the variant loads: the weights, or an artifact with its passport."""
+    variant = settings.variant(wildcards.variant)
+    require_here(variant)
+    return variant_files(wildcards.model, variant)
+
+
+def variant_files(model, variant):
+    """What any variant of a model loads, by what it is to the job."""
+    if variant.backend == "eager":
+        return {"weights": f"results/weights/{model}.pt"}
+    stem = f"results/artifacts/{model}.{variant.dtype}"
+    endings = {
+        "jit": "pt",
+        "onnx": "onnx",
+        "aot": f"{variant.target}.{variant.profile}.pt2",
+    }
+    artifact = f"{stem}.{endings[variant.backend]}"
+    return {"artifact": artifact, "passport": f"{artifact}.json"}
+
+
+def variant_entry(wildcards):
+    return asdict(settings.variant(wildcards.variant))
