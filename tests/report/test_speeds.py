@@ -81,7 +81,7 @@ def test_what_is_unstable_is_named(measured):
     by_rows = LINES | {256: {"a": times(8.0, stable=False), "b": times(4.0)}}
     assert read_speeds(measured(by_rows)).notes.splitlines() == [
         "Test CPU; other work kept 0.0 of 2 cores busy",
-        "unstable: a at 256 rows",
+        "hollow, unstable: a at 256 rows",
     ]
     every = {rows: {"a": times(1.0, stable=False), "b": 1.0} for rows in LINES}
     assert read_speeds(measured(every)).notes.endswith("unstable: a at all rows")

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from soaflow.report.documents import described_by, read_documents
@@ -19,6 +20,9 @@ LEAST_LEAD = 0.05
 """By which a variant must be faster for it to be told: windows that agree differ by as much."""
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+
+_NOTE_WIDTH = 130
+"""Letters in a line of the notes, as many as fit under the pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class Speeds:
             if rows:
                 where = f"{', '.join(rows)} rows" if len(rows) < len(self.times) else "all rows"
                 listed.append(f"{name} at {where}")
-        return f"unstable: {'; '.join(listed)}" if listed else ""
+        return fill(f"hollow, unstable: {'; '.join(listed)}", _NOTE_WIDTH) if listed else ""
 
     def crossovers(self) -> list[Crossover]:
         """Return where the fastest variant becomes another, from few rows to many."""
