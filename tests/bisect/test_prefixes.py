@@ -83,20 +83,21 @@ def test_a_part_returns_what_is_still_used(deep_set):
     assert [node.name for node in cut_after(walked.module, joined).live] == ["cat"]
 
 
-def test_traced_parts(program, events, net):
+@pytest.mark.parametrize("builder", [jit_builder, onnx_builder])
+def test_parts_that_are_built_wrongly(builder, program, events, net):
     walked = Program.read(program(net()))
-    calls, built = Calls(walked.signature, events), jit_builder(walked)
+    calls, built = Calls(walked.signature, events), builder(walked)
     assert "does not diverge up to its last operation" in bisect_builds(walked, built, calls, 2.0).unplaced
 
-    def tracing_wrongly(prefix):
+    def building_wrongly(prefix):
         for node in prefix.module.graph.nodes:
             if node.target is torch.ops.aten.tanh.default:
                 node.target = torch.ops.aten.sigmoid.default
         prefix.module.recompile()
         return built(prefix)
 
-    answer = bisect_builds(walked, tracing_wrongly, calls, 2.0)
-    assert answer.divergence.operation.module == "middle"
+    operation = bisect_builds(walked, building_wrongly, calls, 2.0).divergence.operation
+    assert (operation.target, operation.module) == ("aten.tanh.default", "middle")
 
 
 def test_parts_of_a_model_of_sets_in_onnx(deep_set):
@@ -111,22 +112,6 @@ def test_parts_of_a_model_of_sets_in_onnx(deep_set):
 
     assert bisect_builds(walked, right, calls, 2.0).divergence is None
     assert bisect_builds(walked, build, calls, 2.0).divergence.operation.target == "aten.cat.default"
-
-
-def test_parts_in_onnx(program, events, net):
-    walked = Program.read(program(net()))
-    calls, built = Calls(walked.signature, events), onnx_builder(walked)
-    assert "does not diverge up to its last operation" in bisect_builds(walked, built, calls, 2.0).unplaced
-
-    def exporting_wrongly(prefix):
-        for node in prefix.module.graph.nodes:
-            if node.target is torch.ops.aten.tanh.default:
-                node.target = torch.ops.aten.sigmoid.default
-        prefix.module.recompile()
-        return built(prefix)
-
-    divergence = bisect_builds(walked, exporting_wrongly, calls, 2.0).divergence
-    assert (divergence.operation.target, divergence.operation.module) == ("aten.tanh.default", "middle")
 
 
 @pytest.mark.compile
