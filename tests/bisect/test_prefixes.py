@@ -4,7 +4,7 @@ from unittest import mock
 import pytest
 import torch
 
-from soaflow.bisect.builders import aot_builder, jit_builder
+from soaflow.bisect.builders import aot_builder, jit_builder, onnx_builder
 from soaflow.bisect.calls import Calls, Program
 from soaflow.bisect.prefixes import Prefix, bisect_builds, cut_after, cuts
 
@@ -83,20 +83,35 @@ def test_a_part_returns_what_is_still_used(deep_set):
     assert [node.name for node in cut_after(walked.module, joined).live] == ["cat"]
 
 
-def test_traced_parts(program, events, net):
+@pytest.mark.parametrize("builder", [jit_builder, onnx_builder])
+def test_parts_that_are_built_wrongly(builder, program, events, net):
     walked = Program.read(program(net()))
-    calls, built = Calls(walked.signature, events), jit_builder(walked)
+    calls, built = Calls(walked.signature, events), builder(walked)
     assert "does not diverge up to its last operation" in bisect_builds(walked, built, calls, 2.0).unplaced
 
-    def tracing_wrongly(prefix):
+    def building_wrongly(prefix):
         for node in prefix.module.graph.nodes:
             if node.target is torch.ops.aten.tanh.default:
                 node.target = torch.ops.aten.sigmoid.default
         prefix.module.recompile()
         return built(prefix)
 
-    answer = bisect_builds(walked, tracing_wrongly, calls, 2.0)
-    assert answer.divergence.operation.module == "middle"
+    operation = bisect_builds(walked, building_wrongly, calls, 2.0).divergence.operation
+    assert (operation.target, operation.module) == ("aten.tanh.default", "middle")
+
+
+def test_parts_of_a_model_of_sets_in_onnx(deep_set):
+    walked, calls = deep_set
+    places = cuts(walked.module)
+    wrong = next(node for node in places if node.target is torch.ops.aten.cat.default)
+    right = onnx_builder(walked)
+
+    def build(prefix):
+        model, spoilt = right(prefix), places.index(prefix.last) >= places.index(wrong)
+        return lambda tensors: [value + spoilt for value in model(tensors)]
+
+    assert bisect_builds(walked, right, calls, 2.0).divergence is None
+    assert bisect_builds(walked, build, calls, 2.0).divergence.operation.target == "aten.cat.default"
 
 
 @pytest.mark.compile

@@ -8,6 +8,7 @@ from soaflow.bisect.search import bisect
 from soaflow.errors import ArtifactError, StorageError
 from soaflow.export.aot import write_aot
 from soaflow.export.jit import write_jit
+from soaflow.export.onnx import write_onnx
 from soaflow.soa.layout import Item, Layout
 from soaflow.soa.signature import Signature, TensorInput, TensorOutput
 
@@ -54,6 +55,16 @@ def test_a_torchscript_artifact(program, events, net, faulty, tmp_path, signatur
     unplaced = bisect(right, artifact, events)
     assert unplaced.diverges
     assert unplaced.divergence is None
+    assert "built from something else" in unplaced.describe()
+
+
+def test_an_onnx_artifact(program, events, net, faulty, tmp_path, signature):
+    right, wrong, artifact = program(net()), program(faulty, "faulty"), tmp_path / "wrong.onnx"
+    write_onnx(faulty, signature, artifact, model_name="Net", dtype="float32", origin={})
+    assert not bisect(wrong, artifact, events).diverges
+    assert bisect(right, artifact, events, made_from=wrong).divergence.operation.module == "last.0"
+    unplaced = bisect(right, artifact, events)
+    assert unplaced.diverges
     assert "built from something else" in unplaced.describe()
 
 

@@ -16,9 +16,13 @@ from soaflow.bisect.walk import tensors_of
 from soaflow.export.archives import write_records
 from soaflow.export.compilation import compile_program
 from soaflow.export.notices import tracer_warnings_ignored
+from soaflow.export.onnx import export_graph
 from soaflow.export.program import example_call, export_call
+from soaflow.models.onnx_sessions import OnnxSession, row_major
 from soaflow.models.packages import load_package
+from soaflow.onnx_files import serialized
 from soaflow.profiles import find_profile
+from soaflow.soa.signature import RowRange
 from soaflow.targets import find_target
 
 
@@ -66,5 +70,27 @@ def jit_builder(program: Program) -> Build:
                 return tensors_of(frozen(*tensors))
 
         return call
+
+    return build
+
+
+def onnx_builder(program: Program) -> Build:
+    """Return what exports first parts of a program to ONNX and runs them in onnxruntime.
+
+    Building raises `ExportError` if a part cannot be exported.
+    """
+    signature = program.signature
+    example = tuple(map(row_major, example_call(signature, program.outputs_are)))
+    fixed = [spec.rows is RowRange.BATCH_BEGIN for spec in signature.inputs]
+    fixed += [False] * (len(example) - len(fixed))
+    rows = [None if one else {0: torch.export.Dim.DYNAMIC} for one in fixed]
+    names = [f"input_{number}" for number in range(len(example))]
+
+    def build(prefix: Prefix) -> Model:
+        name = f"{program.description.model} up to {prefix.last.name}"
+        outputs = [f"output_{number}" for number in range(len(prefix.live))]
+        graph = export_graph(prefix.module, example, rows, input_names=names, output_names=outputs, name=name)
+        session = OnnxSession(serialized(graph))
+        return lambda tensors: session(*map(row_major, tensors))
 
     return build

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from soaflow.archives import AOT, FAT, JIT, PROGRAM
+from soaflow.archives import AOT, FAT, JIT, ONNX, PROGRAM
 from soaflow.bisect.answer import Answer
-from soaflow.bisect.builders import aot_builder, jit_builder
+from soaflow.bisect.builders import aot_builder, jit_builder, onnx_builder
 from soaflow.bisect.calls import Calls, Inputs, Program
 from soaflow.bisect.figures import FACTOR, Figures, measure
 from soaflow.bisect.prefixes import Build, bisect_builds
@@ -25,8 +25,11 @@ from soaflow.soa.signature import Signature
 from soaflow.targets import find_target
 from soaflow.verification import TORCH, chosen_target, verify_artifact
 
-_KINDS = (PROGRAM, JIT, AOT, FAT)
+_KINDS = (PROGRAM, JIT, AOT, FAT, ONNX)
 """Kinds of candidates."""
+
+_BACKENDS = {JIT: backends.jit, ONNX: backends.onnx}
+"""What runs an artifact that is not AOTInductor's."""
 
 
 def bisect(
@@ -45,7 +48,7 @@ def bisect(
     program_path
         What is right, in the precision that is the yardstick.
     candidate_path
-        A program, a TorchScript or an AOTInductor artifact for the CPU, of the same inputs and outputs.
+        A program, or a TorchScript, ONNX or AOTInductor artifact for the CPU, of the same inputs and outputs.
     events_path
         The rows to run both on.
     made_from
@@ -103,7 +106,7 @@ def _check_signature(path: Path | str, description: Description, program: Progra
 
 def _check_origin(path: Path | str, description: Description, origin: Program) -> None:
     made_from = description.origin.get("program_sha256")
-    if description.kind != JIT and made_from != origin.sha256:
+    if description.kind not in (JIT, ONNX) and made_from != origin.sha256:
         raise ArtifactError(
             f"{path} was made from the program with SHA-256 {str(made_from)[:12]}, and the one named has "
             f"{origin.sha256[:12]}: name its own with --made-from"
@@ -114,6 +117,8 @@ def _builder(path: Path | str, passport: Passport, origin: Program) -> Build:
     description = passport.description
     if description.kind == JIT:
         return jit_builder(origin)
+    if description.kind == ONNX:
+        return onnx_builder(origin)
     target = chosen_target(passport) if description.kind == FAT else description.targets[0]
     if find_target(target).device != "cpu":
         raise ArtifactError(f"{path} is for a GPU, and a bisection runs on the CPU: name an artifact for it")
@@ -123,8 +128,9 @@ def _builder(path: Path | str, passport: Passport, origin: Program) -> Build:
 def _runner(
     path: Path | str, description: Description, program: Program
 ) -> Callable[[Inputs], Sequence[torch.Tensor]]:
-    load = backends.jit if description.kind == JIT else backends.aot
-    backend = load(path, Signature.from_mapping(program.description.signature))
+    backend = _BACKENDS.get(description.kind, backends.aot)(
+        path, Signature.from_mapping(program.description.signature)
+    )
 
     def call(inputs: Inputs) -> Sequence[torch.Tensor]:
         backend.check(inputs)

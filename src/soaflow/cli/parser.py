@@ -114,9 +114,9 @@ exit codes: 0 the verdict passed, 1 it failed, 2 bad use or bad input"""
 _BISECT = """\
 Find the first operation of PROGRAM whose output in CANDIDATE is farther from float64 than it may
 be: --factor times what the program itself is, run eagerly, plus rounding. CANDIDATE is another
-program of the same inputs and outputs, or an artifact for the CPU. Two programs are walked through
-side by side; of an artifact whose outputs diverge, first parts are built as it was, about log2 of
-the number of operations, each as slow as an export."""
+program of the same inputs and outputs, or an artifact (.pt, .pt2, .onnx) for the CPU. Two programs
+are walked through side by side; of an artifact whose outputs diverge, first parts are built as it was,
+about log2 of the number of operations, each as slow as an export."""
 
 _BISECT_EPILOG = """\
 examples:

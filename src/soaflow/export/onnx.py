@@ -10,7 +10,7 @@ caller's and guards the strides of its inputs, and ONNX can say neither.
 
 import importlib.metadata
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -117,33 +117,74 @@ def onnx_bytes(model: nn.Module, signature: Signature, description: Description)
         None if spec.rows is RowRange.BATCH_BEGIN else {0: torch.export.Dim.DYNAMIC}
         for spec in signature.inputs
     )
-    with torch.no_grad(), torch_deprecations_ignored(), _exporter_silent():
+    with torch.no_grad():
         expected = as_tensors(eager_outputs(model, signature, inputs, description.model))
+    proto = export_graph(
+        model,
+        inputs,
+        rows,
+        input_names=[spec.name for spec in signature.inputs],
+        output_names=[spec.name for spec in signature.outputs],
+        name=description.model,
+    )
+    assert len(proto.graph.output) == len(expected)
+    _name_sizes(proto.graph, signature)
+    _strip(proto)
+    proto.metadata_props.add(key=DESCRIPTION_KEY, value=description.to_json().decode())
+    return serialized(proto)
+
+
+def export_graph(
+    module: nn.Module,
+    inputs: tuple[torch.Tensor, ...],
+    rows: Sequence[dict[int, Any] | None],
+    *,
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    name: str,
+) -> onnx.ModelProto:
+    """Export what can be called with row-major tensors.
+
+    Parameters
+    ----------
+    module
+        The model, or a part of one.
+    inputs
+        An example of its call.
+    rows
+        Of each of them the sizes that may change, as `torch.export` takes them.
+    input_names, output_names
+        In the graph.
+    name
+        Of the model, for errors.
+
+    Raises
+    ------
+    ExportError
+        If it cannot be exported.
+    """
+    with torch.no_grad(), torch_deprecations_ignored(), _exporter_silent():
         try:
-            program = torch.export.export(model, inputs, dynamic_shapes=rows, strict=False)
+            program = torch.export.export(module, inputs, dynamic_shapes=tuple(rows), strict=False)
             exported = torch.onnx.export(
                 program,
                 (),
-                input_names=[spec.name for spec in signature.inputs],
-                output_names=[spec.name for spec in signature.outputs],
+                input_names=list(input_names),
+                output_names=list(output_names),
                 opset_version=OPSET,
                 external_data=False,
                 dynamo=True,
                 verbose=False,
             )
             assert exported is not None
-            proto = exported.model_proto
+            proto: onnx.ModelProto = exported.model_proto
         except Exception as error:
             raise ExportError(
-                f"model {description.model} cannot be exported to ONNX: {first_line(error)}; rewrite it, or "
+                f"model {name} cannot be exported to ONNX: {first_line(error)}; rewrite it, or "
                 "leave the onnx variant out for this model"
             ) from error
-    assert len(proto.graph.output) == len(expected)
     _index_in_int64(proto.graph)
-    _name_sizes(proto.graph, signature)
-    _strip(proto)
-    proto.metadata_props.add(key=DESCRIPTION_KEY, value=description.to_json().decode())
-    return serialized(proto)
+    return proto
 
 
 @contextmanager
