@@ -15,6 +15,18 @@ from soaflow.threads import SINGLE_THREAD_VARIABLES
 os.environ.update(SINGLE_THREAD_VARIABLES)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one folder in one process, so that what they share is built once.
+
+    Workflow tests are kept together by file: each has a run of its own.
+    """
+    tests = Path(__file__).parent
+    for item in items:
+        inside = item.path.relative_to(tests).parts if item.path.is_relative_to(tests) else ("src",)
+        group = "/".join(inside[:2]) if inside[0] == "workflow" else inside[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def no_build_cache() -> Iterator[None]:
     """Keep the user's build cache out of every test, and out of every process that a test starts."""
