@@ -124,7 +124,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def own_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """The threads that other tests left in this process are not the job's: they are not counted.
 
     `test_backends.py` counts all threads, in a process of its own.
@@ -132,6 +132,10 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     count = process.thread_count
     others = count() - 1
     monkeypatch.setattr(process, "thread_count", lambda: count() - others)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, own_threads: None) -> Bench:  # noqa: ARG001  wanted for what it does
     return Bench(tmp_path)
 
 

@@ -41,7 +41,7 @@ def test_the_fastest_is_recommended_and_noise_decides_nothing():
 
 
 @pytest.fixture
-def called(monkeypatch):
+def called(monkeypatch, own_threads):  # noqa: ARG001  wanted for what it does
     """The names and rows of what is timed; nothing is timed for long."""
     seen = []
 
