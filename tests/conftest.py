@@ -8,11 +8,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from soaflow.threads import SINGLE_THREAD_VARIABLES
 
 # Jobs that a test runs in this process count its threads, and libraries read this when they are loaded.
 os.environ.update(SINGLE_THREAD_VARIABLES)
+
+# How long an example takes says how busy the machine is; a hang is caught by the time limit of the test.
+settings.register_profile("soaflow", deadline=None)
+settings.load_profile("soaflow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
