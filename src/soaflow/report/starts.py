@@ -6,7 +6,7 @@ right, the memory after the third call: of files, such as libraries, which proce
 """
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +96,13 @@ def page_cache_in_words(by_variant: Mapping[str, Sequence[Start]]) -> str:
     return f"least of a model in the page cache before: {percent(least)}; {waited}"
 
 
-def _median(starts: Sequence[Start], value: Callable[[Start], float]) -> float:
-    return statistics.median(value(start) for start in starts)
-
-
 def _draw_parts(axes: Axes, by_variant: Mapping[str, Sequence[Start]], parts: Sequence[str]) -> None:
     places = range(len(by_variant))
     left = [0.0] * len(by_variant)
     for number, part in enumerate(parts):
-        seconds = [_median(starts, lambda start: start["seconds"][part]) for starts in by_variant.values()]  # noqa: B023
+        seconds = [
+            statistics.median(start["seconds"][part] for start in starts) for starts in by_variant.values()
+        ]
         axes.barh(
             places,
             seconds,
@@ -171,7 +169,7 @@ def _draw_memory(axes: Axes, by_variant: Mapping[str, Sequence[Start]]) -> None:
         ("own_bytes", "its own", PALETTE[1], "//"),
     ):
         sizes = [
-            _median(starts, lambda start: start["memory"][_AFTER_ALL][key] / _MEBIBYTE)  # noqa: B023
+            statistics.median(start["memory"][_AFTER_ALL][key] for start in starts) / _MEBIBYTE
             for starts in by_variant.values()
         ]
         axes.barh(
@@ -179,7 +177,7 @@ def _draw_memory(axes: Axes, by_variant: Mapping[str, Sequence[Start]]) -> None:
         )
         left = [begin + length for begin, length in zip(left, sizes, strict=True)]
     peaks = [
-        _median(starts, lambda start: start["peak_resident_bytes"] / _MEBIBYTE)
+        statistics.median(start["peak_resident_bytes"] for start in starts) / _MEBIBYTE
         for starts in by_variant.values()
     ]
     axes.plot(peaks, places, "|", color=INK, markersize=16, markeredgewidth=2, label="peak")
