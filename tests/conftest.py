@@ -33,8 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def no_build_cache() -> Iterator[None]:
-    """Keep the user's build cache out of every test, and out of every process that a test starts."""
+def no_caches() -> Iterator[None]:
+    """Keep the user's caches out of every test, and out of every process that a test starts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOAFLOW_CACHE", "off")
         yield

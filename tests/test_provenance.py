@@ -22,8 +22,9 @@ def source(tmp_path, monkeypatch):
 
 
 def clear_caches():
-    for cached in ("_source_file", "_dependencies", "_tree", "_code", "_folder_on_path"):
-        getattr(provenance, cached).cache_clear()
+    for cached in vars(provenance).values():
+        if hasattr(cached, "cache_clear"):
+            cached.cache_clear()
 
 
 def digest_after(edit, path, module):
@@ -136,6 +137,7 @@ def test_relative_imports_of_a_users_package_count(tmp_path, monkeypatch):
 
 def test_the_version_of_an_installed_distribution_counts(monkeypatch):
     before = code_digest("soaflow.models.simple_net")
+    clear_caches()
     version = importlib.metadata.version
     monkeypatch.setattr(
         importlib.metadata, "version", lambda name: "99" if name == "torch" else version(name)

@@ -6,7 +6,6 @@ formatting and time stamps do not count, so a checkout or a better comment rerun
 of a function reruns exactly what uses its file.
 """
 
-import ast
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -16,7 +15,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from soaflow.cache import Cache
 from soaflow.errors import ConfigError
+from soaflow.sources import Source, Sources
 
 _PACKAGE = "soaflow"
 _SOURCE_ROOT = Path(__file__).parent.parent
@@ -39,10 +40,11 @@ def code_digest(*modules: str) -> str:
     """
     digest = hashlib.sha256()
     paths = {path for module in modules for path in _dependencies(_source_file(module))}
-    for code in sorted(map(_code, paths)):
+    for code in sorted(_source(path).code for path in paths):
         digest.update(code.encode())
     for name in sorted({name for path in paths for name in _imported_distributions(path)}):
-        digest.update(f"{name} {importlib.metadata.version(name)}".encode())
+        digest.update(f"{name} {_version(name)}".encode())
+    _sources().keep()
     return digest.hexdigest()
 
 
@@ -75,6 +77,16 @@ def _installed_file(module: str) -> Path:
 
 
 @cache
+def _sources() -> Sources:
+    return Sources(Cache.of_this_user("sources"))
+
+
+@cache
+def _source(path: Path) -> Source:
+    return _sources().read(path)
+
+
+@cache
 def _dependencies(path: Path) -> frozenset[Path]:
     found: set[Path] = set()
     waiting = [path]
@@ -86,34 +98,31 @@ def _dependencies(path: Path) -> frozenset[Path]:
     return frozenset(found)
 
 
-def _imported_files(path: Path) -> Iterator[Path]:
-    for folder, name in _imports(path):
-        found = _module_file(folder, name)
-        if found is not None:
-            yield found
+@cache
+def _imported_files(path: Path) -> frozenset[Path]:
+    found = (_module_file(folder, name) for folder, name in _imports(path) if folder is not None)
+    return frozenset(file for file in found if file is not None)
 
 
-def _imported_distributions(path: Path) -> Iterator[str]:
-    for name in {name.partition(".")[0] for folder, name in _imports(path) if folder is None}:
-        if name not in sys.stdlib_module_names:
-            try:
-                importlib.metadata.version(distribution := _DISTRIBUTIONS.get(name, name))
-            except importlib.metadata.PackageNotFoundError:
-                continue
-            yield distribution
+@cache
+def _imported_distributions(path: Path) -> frozenset[str]:
+    tops = {name.partition(".")[0] for folder, name in _imports(path) if folder is None}
+    named = {_DISTRIBUTIONS.get(top, top) for top in tops - sys.stdlib_module_names}
+    return frozenset(name for name in named if _version(name) is not None)
+
+
+@cache
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _imports(path: Path) -> Iterator[tuple[Path | None, str]]:
     """Yield the folder in which an imported module is to be found, if its code counts, and its name."""
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.Import):
-            yield from ((_root(alias.name, path), alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            folder = path.parents[node.level - 1] if node.level else _root(module, path)
-            for name in (module, *(f"{module}.{alias.name}".lstrip(".") for alias in node.names)):
-                if name:
-                    yield folder, name
+    for level, name in _source(path).imports:
+        yield (path.parents[level - 1] if level else _root(name, path)), name
 
 
 def _root(name: str, importer: Path) -> Path | None:
@@ -144,33 +153,7 @@ def _folder_on_path(top: str) -> Path | None:
     return origin.parent.parent if spec.submodule_search_locations else origin.parent
 
 
-def _module_file(folder: Path | None, name: str) -> Path | None:
-    if folder is None:
-        return None
+@cache
+def _module_file(folder: Path, name: str) -> Path | None:
     stem = folder.joinpath(*name.split("."))
     return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
-
-
-@cache
-def _tree(path: Path) -> ast.Module:
-    try:
-        return ast.parse(path.read_bytes(), filename=str(path))
-    except SyntaxError as error:
-        where = f" in line {error.lineno}" if error.lineno else ""
-        raise ConfigError(f"{path} is not valid Python{where}: {error.msg}; correct the file") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not valid Python: {error}; correct the file") from error
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}; name a readable Python file") from error
-
-
-@cache
-def _code(path: Path) -> str:
-    tree = _tree(path)
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and ast.get_docstring(node) is not None
-        ):
-            del node.body[0]
-    return ast.dump(tree)

@@ -12,10 +12,10 @@ import torch
 import yaml
 from torch import nn
 
+from soaflow.cache import Cache
 from soaflow.config import Config
 from soaflow.cpu import this_cpu
 from soaflow.export.aot import write_aot
-from soaflow.export.build_cache import BuildCache
 from soaflow.export.jit import write_jit
 from soaflow.export.program import write_program
 from soaflow.models.loading import build_model
@@ -240,12 +240,10 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 
 @pytest.fixture(scope="session")
-def first_build(
-    workshop: Workshop, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Path, BuildCache]:
+def first_build(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Cache]:
     """A program, the artifact that was compiled from it in this process, and the cache that keeps it."""
     folder = tmp_path_factory.mktemp("first")
     program, artifact = workshop.program("NormalisationFirst"), folder / "NormalisationFirst.native.pt2"
-    cache = BuildCache(folder / "cache")
+    cache = Cache(folder / "cache")
     write_aot(program, "native", artifact, cache=cache)
     return program, artifact, cache

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from soaflow.cache import Cache
 from soaflow.cpu import extensions_of_level, this_cpu
 from soaflow.errors import ExportError
 from soaflow.export import aot, compilation
 from soaflow.export.aot import write_aot
 from soaflow.export.archives import read_records
-from soaflow.export.build_cache import BuildCache
 from soaflow.export.compilation import OPTIONS, Compiled, build_options, compiler_facts
 from soaflow.export.machine_code import read_machine_code
 from soaflow.export.program import read_program, write_program
@@ -177,7 +177,7 @@ def test_a_package_built_with_threads_is_caught_at_its_build_and_by_a_jobs_proof
     """The planted fault: without `cpp.threads` the thread count of the building process is compiled in."""
     program, path = workshop.program("ConvolutionFirst"), tmp_path / "out" / "Net.pt2"
     options = {name: value for name, value in OPTIONS.items() if name != "cpp.threads"}
-    cache = BuildCache(tmp_path / "cache")
+    cache = Cache(tmp_path / "cache")
     monkeypatch.setattr(compilation, "OPTIONS", options)
     threads = torch.get_num_threads()
     torch.set_num_threads(3)

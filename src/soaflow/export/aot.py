@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from soaflow.archives import AOT, DESCRIPTION, PROGRAM, read_members
+from soaflow.cache import Cache, cache_key
 from soaflow.cpu import this_cpu
 from soaflow.description import Description, read_description
 from soaflow.errors import ArtifactError, ExportError
@@ -21,7 +22,6 @@ from soaflow.export.archives import (
     described,
     hand_over,
 )
-from soaflow.export.build_cache import BuildCache, cache_key
 from soaflow.export.check import Model, check_against_eager, returning
 from soaflow.export.compilation import Compiled, build_options, compile_program, compiler_facts
 from soaflow.export.environment import environment_of_build
@@ -45,7 +45,7 @@ def write_aot(
     path: Path | str,
     *,
     profile_name: str = BALANCED,
-    cache: BuildCache | None = None,
+    cache: Cache | None = None,
     scratch: Path | str | None = None,
 ) -> Passport:
     """Compile a program for a target, check the artifact against it, and write it with its passport.
@@ -85,7 +85,7 @@ def write_aot(
     program = _program_description(Path(program_path))
     signature = _computed_signature(program, program_path)
     digest = sha256_of_file(program_path)
-    cache = cache or BuildCache.of_this_user()
+    cache = cache or Cache.of_this_user("builds")
     facts = compiler_facts(target)
     options = build_options(read_program(program_path), target, profile)
     build_code = code_digest("soaflow.export.compilation")

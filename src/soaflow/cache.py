@@ -1,8 +1,8 @@
-"""A store of compiled packages that outlives the results, so that the same build is made once.
+"""What was made once and is kept for the user beyond the results: compiled packages, facts on source files.
 
 The invariant: what is found is, byte for byte, what was kept under that key; a damaged entry counts as
-none. A key is made of everything that a build depends on, so an entry never gets old. No build fails
-because of its cache: what cannot be kept is built again next time, after one sentence that says so. Whoever
+none. A key is made of everything that its content depends on, so an entry never gets old. Nothing fails
+because of a cache: what cannot be kept is made again next time, after one sentence that says so. Whoever
 can write to the folder can run code as whoever builds there.
 """
 
@@ -21,10 +21,10 @@ from soaflow.errors import OutputError
 from soaflow.files import replacing
 
 VARIABLE = "SOAFLOW_CACHE"
-"""Environment variable with the folder of the cache, or `off`."""
+"""Environment variable with the folder of the caches, or `off`."""
 
 LARGEST_BYTES = 1 << 30
-"""Of all entries; the least recently used go first."""
+"""Of all entries of one cache; the least recently used go first."""
 
 _ENTRY = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\.[0-9a-f]{12}")
 """Names of entries, and of those that a killed job left half written: no other file is the cache's."""
@@ -33,7 +33,7 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True, slots=True)
-class BuildCache:
+class Cache:
     """Entries by key.
 
     Parameters
@@ -45,19 +45,24 @@ class BuildCache:
     folder: Path | None
 
     @classmethod
-    def of_this_user(cls) -> Self:
-        """Return the cache that the environment names, or that of the user (XDG base directories).
+    def of_this_user(cls, kind: str) -> Self:
+        """Return the cache of a kind, where the environment says or among the user's (XDG base directories).
 
         A user without a home has none.
+
+        Parameters
+        ----------
+        kind
+            What it keeps, such as `builds`: a folder of that name.
         """
         named = os.environ.get(VARIABLE)
         if named == "off":
             return cls(None)
         if named:
-            return cls(Path(named).absolute())
+            return cls(Path(named).absolute() / kind)
         base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
         try:
-            return cls(base.expanduser() / "soaflow" / "builds")
+            return cls(base.expanduser() / "soaflow" / kind)
         except RuntimeError:
             return cls(None)
 
@@ -74,13 +79,13 @@ class BuildCache:
         digest, content = entry[:_DIGEST_BYTES], entry[_DIGEST_BYTES:]
         return content if hashlib.sha256(content).digest() == digest else None
 
-    def keep(self, key: str, content: bytes) -> None:
-        """Keep content under a key, and let go of what was not used for longest.
+    def keep(self, key: str, content: bytes) -> bool:
+        """Keep content under a key, let go of what was not used for longest, and tell whether that was done.
 
-        If that cannot be done, a sentence on the standard error says why.
+        If it cannot be done, a sentence on the standard error says why.
         """
         if self.folder is None:
-            return
+            return False
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with replacing(self.folder / key) as temporary:
@@ -89,11 +94,13 @@ class BuildCache:
         except (OSError, OutputError) as error:
             reason = error.__cause__ if isinstance(error, OutputError) else error
             print(
-                f"soaflow: warning: the build cache {self.folder} cannot be written: "
+                f"soaflow: warning: the cache {self.folder} cannot be written: "
                 f"{getattr(reason, 'strerror', None) or error}; mend that, or set {VARIABLE} to another "
                 "folder or to off",
                 file=sys.stderr,
             )
+            return False
+        return True
 
     def _let_go(self) -> None:
         assert self.folder is not None
@@ -113,5 +120,5 @@ class BuildCache:
 
 
 def cache_key(ingredients: Mapping[str, Any]) -> str:
-    """Return the key of a build: the SHA-256 (hex) of all that it depends on, as JSON values."""
+    """Return the key of an entry: the SHA-256 (hex) of all that it depends on, as JSON values."""
     return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
