@@ -9,6 +9,13 @@ if not workflow.config_settings.configfiles:
     configfile: "config/config.yaml"
 
 
+# Snakemake's limiter of submissions wakes the scheduler once more after each job, again and again while jobs
+# wait: the more jobs are done the busier it is. Jobs on this machine are limited by its cores.
+onstart:
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
+
+
 report: "workflow/report/workflow.rst"
 
 

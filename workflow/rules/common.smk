@@ -21,7 +21,7 @@ def read_settings():
     """The checked configuration; a mistake in it stops Snakemake with one sentence."""
     schema = Path(workflow.source_path("../schemas/config.schema.yaml"))
     try:
-        return Config.from_mapping(config, yaml.safe_load(schema.read_text()))
+        return Config.from_mapping(config, yaml.load(schema.read_text(), Loader=yaml.CSafeLoader))
     except SoaflowError as error:
         raise WorkflowError(str(error)) from error
 
