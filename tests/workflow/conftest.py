@@ -14,9 +14,10 @@ REPOSITORY = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Checkout:
-    """A copy of the workflow and the library in a folder of its own, with its own configuration."""
+    """A folder in which a workflow runs, with its own configuration and a copy of the library."""
 
     folder: Path
+    library: Path
 
     @property
     def config(self):
@@ -26,7 +27,7 @@ class Checkout:
         (self.folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
     def environment(self):
-        paths = [str(self.folder / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        paths = [str(self.library), *filter(None, [os.environ.get("PYTHONPATH")])]
         tools = [str(Path(sys.executable).parent), os.environ["PATH"]]
         return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PATH": os.pathsep.join(tools)}
 
@@ -62,7 +63,7 @@ def _make_checkout(folder, config):
             shutil.copy(source, folder / part)
     shutil.copy(REPOSITORY / "tests/workflow/user_model.py", folder / "user_model.py")
     (folder / "config").mkdir()
-    checkout = Checkout(folder)
+    checkout = Checkout(folder, library=folder / "src")
     checkout.write_config(config)
     return checkout
 
@@ -75,6 +76,23 @@ def make_checkout():
 @pytest.fixture(scope="session")
 def test_config():
     return yaml.safe_load((REPOSITORY / "tests/workflow/config.yaml").read_text())
+
+
+@pytest.fixture
+def consumer(finished, tmp_path):
+    """A workflow of somebody else's that imports that of the finished run as a module."""
+    shutil.copy(REPOSITORY / "tests/workflow/consumer/Snakefile", tmp_path)
+    config = {
+        "soaflow_snakefile": str(finished.folder / "workflow/Snakefile"),
+        "skimmed": str(finished.folder / "resources/nano_tt_v15.root"),
+        "soaflow": {
+            **finished.config,
+            "datasets": {"ttbar": finished.config["datasets"]["ttbar"]},
+            "models": {"JetTagger": finished.config["models"]["JetTagger"]},
+        },
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    return Checkout(tmp_path, library=finished.folder / "src")
 
 
 @pytest.fixture(scope="session")

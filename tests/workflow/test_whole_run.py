@@ -127,6 +127,24 @@ def test_a_second_run_from_scratch_gives_the_same_bytes(finished, make_checkout,
     assert [name for name in pairs[0] if pairs[0][name].read_bytes() != pairs[1][name].read_bytes()] == []
 
 
+def test_another_workflow_imports_this_one_with_its_own_configuration_and_paths(finished, consumer):
+    done = consumer.snakemake()
+    assert done.returncode == 0, done.stderr
+    assert (consumer.folder / "count.txt").read_text() == "2\n"
+    assert not (consumer.folder / "results").exists()
+    alone, imported = finished.folder / "results", consumer.folder / "tagger"
+    made = [
+        path.relative_to(imported)
+        for folder in ("events/ttbar", "weights", "artifacts", "predictions/ttbar", "verdicts/ttbar")
+        for path in (imported / folder).rglob("*")
+        if path.is_file() and not path.name.endswith((".pt.json", ".proof.json"))
+    ]
+    assert len(made) == 9
+    assert [name for name in made if (imported / name).read_bytes() != (alone / name).read_bytes()] == []
+    again = consumer.snakemake("--dry-run")
+    assert "Nothing to be done" in again.stderr + again.stdout
+
+
 def test_a_passport_ties_an_artifact_to_its_training_data_and_its_code(finished):
     results = finished.folder / "results"
     origin = read_passport(results / "artifacts/SimpleNet.float32.native.balanced.pt2").description.origin
