@@ -21,7 +21,9 @@ def read_settings():
     """The checked configuration; a mistake in it stops Snakemake with one sentence."""
     schema = Path(workflow.source_path("../schemas/config.schema.yaml"))
     try:
-        return Config.from_mapping(config, yaml.load(schema.read_text(), Loader=yaml.CSafeLoader))
+        return Config.from_mapping(
+            config, yaml.load(schema.read_text(), Loader=yaml.CSafeLoader)
+        )
     except SoaflowError as error:
         raise WorkflowError(str(error)) from error
 
@@ -50,7 +52,20 @@ def one_of(names):
 
 
 settings = read_settings()
+
+# What thousands of jobs are asked for is found once.
 MODEL_CODE = read_model_code(settings.models)
+MODEL_SIGNATURES = {
+    name: model.signature.to_mapping() for name, model in settings.models.items()
+}
+MODEL_CLASSES = {
+    name: {
+        "class_path": model.class_path,
+        "arguments": model.arguments,
+        "seed": settings.model_seed(name),
+    }
+    for name, model in settings.models.items()
+}
 
 # TorchScript orders what it scripts by Python's string hashes; jobs inherit the setting.
 os.environ.setdefault("PYTHONHASHSEED", "0")
@@ -72,16 +87,11 @@ def model_of(wildcards):
 
 def model_class(wildcards):
     """What makes the model, as the configuration says it, and the seed of its initial weights."""
-    model = model_of(wildcards)
-    return {
-        "class_path": model.class_path,
-        "arguments": model.arguments,
-        "seed": settings.model_seed(model.name),
-    }
+    return MODEL_CLASSES[wildcards.model]
 
 
 def model_signature(wildcards):
-    return model_of(wildcards).signature.to_mapping()
+    return MODEL_SIGNATURES[wildcards.model]
 
 
 def model_code(wildcards):
@@ -94,7 +104,9 @@ def run_files(pattern, model=None):
     A pattern without the shard stands for all shards of a dataset, and is filled once.
     """
     filled = (
-        pattern.format(**asdict(run))
+        pattern.format(
+            dataset=run.dataset, shard=run.shard, model=run.model, variant=run.variant
+        )
         for run in settings.runs()
         if model in (None, run.model)
     )
@@ -104,9 +116,8 @@ def run_files(pattern, model=None):
 def dataset_files(pattern, wildcards=None, **replaced):
     """The pattern filled with every shard of the dataset that the wildcards or their replacements name."""
     named = {**(wildcards or {}), **replaced}
-    return expand(
-        pattern, shard=range(settings.datasets[named["dataset"]].shards), **named
-    )
+    shards = range(settings.datasets[named["dataset"]].shards)
+    return [pattern.format(**(named | {"shard": shard})) for shard in shards]
 
 
 def event_files(dataset):

@@ -7,6 +7,10 @@ CPU_VARIANTS = [REFERENCE.name] + [
     name for name, variant in settings.variants.items() if variant.device == "cpu"
 ]
 GPU_VARIANTS = [name for name in settings.variants if name not in CPU_VARIANTS]
+VARIANT_ENTRIES = {
+    variant.name: asdict(variant)
+    for variant in (REFERENCE, *settings.variants.values())
+}
 
 
 def require_here(variant):
@@ -40,4 +44,4 @@ def variant_files(model, variant):
 
 
 def variant_entry(wildcards):
-    return asdict(settings.variant(wildcards.variant))
+    return VARIANT_ENTRIES[wildcards.variant]

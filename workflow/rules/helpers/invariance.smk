@@ -23,9 +23,9 @@ def model_variants(wildcards):
 def predictions_to_pair(wildcards):
     """The predictions of a model on all shards of a dataset, in all its variants."""
     return [
-        PREDICTIONS.format(**asdict(run))
-        for run in settings.runs()
-        if (run.model, run.dataset) == (wildcards.model, wildcards.dataset)
+        file
+        for variant in model_of(wildcards).variants
+        for file in dataset_files(PREDICTIONS, wildcards, variant=variant)
     ]
 
 
