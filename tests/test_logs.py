@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -67,3 +68,18 @@ def test_a_log_on_a_full_disk_hides_no_sentence(small_disk, body, sentence):
     assert done.returncode != 0
     assert done.stderr.startswith(sentence)
     assert done.stderr.count("\n") == 1
+
+
+def test_a_sentence_takes_the_place_of_a_line_of_progress_on_a_terminal(tmp_path):
+    ours, theirs = os.openpty()
+    code = (
+        "from soaflow.errors import ConfigError\n"
+        "from soaflow.logs import job_log\n"
+        f"with job_log({str(tmp_path / 'job.log')!r}):\n    raise ConfigError('key x is wrong')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], stderr=theirs, check=False)
+    os.close(theirs)
+    text = os.read(ours, 1000).decode()
+    os.close(ours)
+    assert text == "\r\x1b[Ksoaflow: error: key x is wrong\r\n"
+    assert (tmp_path / "job.log").read_text() == "soaflow: error: key x is wrong\n"

@@ -26,7 +26,7 @@ def job_log(path: Path | str) -> Iterator[TextIO]:
     Yields
     ------
     TextIO
-        The standard error as it was before, for a progress bar.
+        The standard error as it was before.
 
     Raises
     ------
@@ -46,14 +46,14 @@ def job_log(path: Path | str) -> Iterator[TextIO]:
             yield screen
         except SoaflowError as error:
             message = f"soaflow: error: {error}"
-            print(message, file=screen)
+            say(message, screen)
             _write_if_there_is_room(message + "\n")
             raise SystemExit(USER_ERROR_EXIT_CODE) from error
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-                print(f"soaflow: error: there is no room for {path}: free space", file=screen)
+                say(f"soaflow: error: there is no room for {path}: free space", screen)
                 raise SystemExit(USER_ERROR_EXIT_CODE) from error
-            print(f"soaflow: {type(error).__name__}, most likely a bug: see {path}", file=screen)
+            say(f"soaflow: {type(error).__name__}, most likely a bug: see {path}", screen)
             _write_if_there_is_room(traceback.format_exc())
             raise SystemExit(1) from error
         finally:
@@ -63,6 +63,11 @@ def job_log(path: Path | str) -> Iterator[TextIO]:
                 _flush_or_discard(stream, descriptor)
                 os.dup2(saved_descriptor, descriptor)
                 os.close(saved_descriptor)
+
+
+def say(message: str, screen: TextIO) -> None:
+    """Write a line on the screen; on a terminal in place of a line of progress, which is drawn again."""
+    print(f"\r\x1b[K{message}" if screen.isatty() else message, file=screen)
 
 
 def _write_if_there_is_room(text: str) -> None:

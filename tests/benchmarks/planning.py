@@ -2,9 +2,9 @@
 
     python tests/benchmarks/planning.py 10 100 1000 10000
 
-prints a table. The floor is the same plan without anything of this project: rules with the same directives and
-the same numbers of jobs, files, edges and parameters, but constants for parameters and inputs that are looked up in
-a table, in a Snakefile that imports nothing. The bare floor has no more than inputs, outputs and a command.
+prints a table. The floor is the same plan without anything of this project: rules with the same directives
+and the same numbers of jobs, files, edges and parameters, but constants for parameters and inputs that are
+looked up in a table, in a Snakefile that imports nothing. The bare floor has inputs, outputs and a command.
 """
 
 import json
@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from snakemake.api import SnakemakeApi
+from snakemake.cli import main
+from snakemake.settings.types import ConfigSettings, OutputSettings, Quietness, ResourceSettings
 
 REPOSITORY = Path(__file__).parents[2]
 VARIANTS = ("eager", "jit", "aot", "onnx")
@@ -121,7 +124,9 @@ def write_floor(jobs: list[Planned], folder: Path) -> None:
         for number, job in enumerate(same):
             places |= {name: f"{rule}/{number}/{index}" for index, name in enumerate(job.outputs)}
     made = {rule: same for rule, same in by_rule.items() if same[0].outputs}
-    (targets,) = ([places[name] for name in same[0].inputs] for rule, same in by_rule.items() if rule not in made)
+    (targets,) = (
+        [places[name] for name in same[0].inputs] for rule, same in by_rule.items() if rule not in made
+    )
     plan = {rule: [[places[name] for name in job.inputs] for job in same] for rule, same in made.items()}
     (folder / "plan.json").write_text(json.dumps(plan))
     (folder / "script.py").touch()
@@ -149,9 +154,6 @@ def plan(snakefile: Path, folder: Path, *arguments: str) -> list[Planned]:
 
 
 def print_plan(snakefile: Path, configfiles: list[Path]) -> None:
-    from snakemake.api import SnakemakeApi
-    from snakemake.settings.types import ConfigSettings, OutputSettings, Quietness, ResourceSettings
-
     with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         workflow = api.workflow(
             resource_settings=ResourceSettings(cores=1),
@@ -171,8 +173,6 @@ def cost(snakefile: Path, folder: Path, *arguments: str) -> Cost:
 
 
 def print_cost(arguments: list[str]) -> None:
-    from snakemake.cli import main
-
     try:
         main(arguments)
     except SystemExit as error:
@@ -186,7 +186,12 @@ def shape(jobs: list[Planned]) -> dict[str, int]:
     """Return the numbers of jobs, of files that they make, of edges and of parameters."""
     made = {name for job in jobs for name in job.outputs}
     edges = sum(len(job.inputs) for job in jobs)
-    return {"jobs": len(jobs), "files": len(made), "edges": edges, "parameters": sum(job.params for job in jobs)}
+    return {
+        "jobs": len(jobs),
+        "files": len(made),
+        "edges": edges,
+        "parameters": sum(job.params for job in jobs),
+    }
 
 
 def compare(inference_jobs: int, folder: Path, repetitions: int) -> str:
@@ -213,7 +218,12 @@ def compare(inference_jobs: int, folder: Path, repetitions: int) -> str:
 
 
 def print_table(sizes: list[int]) -> None:
-    print("| inference jobs | jobs | edges | soaflow | floor | bare floor | soaflow / floor | memory | floor's |")
+    counts, seconds, memory = (
+        "inference jobs | jobs | edges",
+        "soaflow | floor | bare floor",
+        "memory | floor's",
+    )
+    print(f"| {counts} | {seconds} | soaflow / floor | {memory} |")
     print("|" + "--:|" * 9)
     for size in sizes:
         with tempfile.TemporaryDirectory() as name:

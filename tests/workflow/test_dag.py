@@ -12,6 +12,7 @@ EVERYTHING_FROM_VERDICTS = {
     "require_verdicts",
     "write_verdict_table",
     "plot_differences",
+    "summarize_benchmarks",
     "all",
 }
 
@@ -128,7 +129,7 @@ def test_a_batch_size_reruns_the_jobs_of_its_variant(finished, config):
 def test_how_long_speed_is_measured_measures_it_again_and_runs_nothing(finished, config):
     config["speed"]["seconds"] = 0.02
     jobs = finished.planned(config)
-    assert rules(jobs) == {"measure_speed", "plot_speed", "all"}
+    assert rules(jobs) == {"measure_speed", "plot_speed", "summarize_benchmarks", "all"}
     assert {wildcards["model"] for rule, wildcards in jobs if rule == "measure_speed"} == {
         "SimpleNet",
         "Scaled",
@@ -137,13 +138,13 @@ def test_how_long_speed_is_measured_measures_it_again_and_runs_nothing(finished,
 
 def test_another_base_of_ratios_draws_again_and_measures_nothing(finished, config):
     config["speed"]["base"] = "jit"
-    assert rules(finished.planned(config)) == {"plot_speed", "all"}
+    assert rules(finished.planned(config)) == {"plot_speed", "summarize_benchmarks", "all"}
 
 
 def test_a_model_can_be_left_out_of_the_measurement(finished, config):
     config["models"]["JetTagger"]["measure_starts"] = True
     jobs = finished.planned(config)
-    assert rules(jobs) == {"measure_starts", "plot_starts", "all"}
+    assert rules(jobs) == {"measure_starts", "plot_starts", "summarize_benchmarks", "all"}
 
 
 def test_a_new_variant_builds_nothing_that_is_there(finished, config):

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from soaflow.logs import job_log
+from soaflow.logs import job_log, say
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import Snakemake
@@ -25,7 +25,7 @@ with job_log(snakemake.log[0]) as screen:
     require_outputs(verdicts)
     for sentence in (*failures(verdicts), *waived(verdicts), *idle_waivers(verdicts)):
         print(sentence)
-        print(sentence, file=screen)
+        say(sentence, screen)
     if failures(verdicts):
         raise SystemExit(1)
     write_text(snakemake.output.passed, f"{closing_sentence(outcomes_of(verdicts))}\n")

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     snakemake: Snakemake
 
-with job_log(snakemake.log[0]) as screen:
+with job_log(snakemake.log[0]):
     from soaflow.models.loading import build_model
     from soaflow.models.origins import TRAINED, write_origin
     from soaflow.models.weights import write_weights
@@ -25,7 +25,6 @@ with job_log(snakemake.log[0]) as screen:
         TrainingSettings.from_mapping(snakemake.params.training),
         snakemake.input.events,
         seed=snakemake.params.model["seed"],
-        progress=screen,
     )
     write_weights(snakemake.output.weights, model)
     write_origin(
