@@ -53,6 +53,9 @@ def predict(
     signature = Signature.from_mapping(description.signature, artifact)
     if description.dtype == "float64":
         signature = signature.with_float64_outputs()
+    header = read_header(events, EVENTS)
+    check_layouts(header, signature)
+    blobs = {name: map_blob(header, name) for name in signature.collections}
     backend = backends.aot(
         artifact,
         Signature.from_mapping(description.signature, artifact),
@@ -60,9 +63,6 @@ def predict(
         without_torch=True,
     )
     place = InPlace(backend.tensors)
-    header = read_header(events, EVENTS)
-    check_layouts(header, signature)
-    blobs = {name: map_blob(header, name) for name in signature.collections}
     rows = min(ROWS, blobs[signature.sliced_collection].placement.rows)
     inputs = input_tensors(signature, blobs, BATCH_ROWS, place)
     attributes = {

@@ -241,7 +241,7 @@ class LibTorchPackage:
         try:
             # The library reads its own file while the model is made, and no longer.
             with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder, "model.so")
+                file = Path(folder, f"{name}.so")
                 file.write_bytes(packed_library(path, name))
                 self._library = ctypes.CDLL(str(file))
                 self._call(

@@ -98,7 +98,10 @@ class ArrayTensor:
         return ArrayTensor(self._array[start : start + length])
 
     def copy_(self, source: "ArrayTensor") -> "ArrayTensor":
-        """Copy the elements of another tensor of these sizes, cast to this dtype, and return this one."""
+        """Copy the elements of another tensor of these sizes, cast to this dtype, and return this one.
+
+        The bits are those of torch's copy, but for a NaN's of float16, in which torch's own differ.
+        """
         np.copyto(self._array, source._array, casting="unsafe")
         return self
 
