@@ -75,6 +75,14 @@ def test_a_dtype_that_libtorch_lacks_is_an_error_and_no_view():
         LibTorchTensor.viewing(ArrayTensor(np.zeros(3, np.complex64)))
 
 
+def test_a_tensor_that_a_call_has_taken_is_no_more():
+    view = LibTorchTensor.viewing(ArrayTensor(np.zeros(3)))
+    libtorch._libtorch().delete(view.taken())
+    for ask in (view.data_ptr, view.stride, view.numel, view.taken, view.array):
+        with pytest.raises(ValueError, match="was given to a call"):
+            ask()
+
+
 # Jobs
 
 

@@ -121,9 +121,22 @@ class LibTorchTensor:
         if self._handle is not None:
             _libtorch().delete(self.taken())
 
-    def taken(self) -> int | None:
-        """Return the handle to whoever will delete it."""
-        handle, self._handle = self._handle, None
+    @property
+    def handle(self) -> int:
+        """Of libtorch's.
+
+        Raises
+        ------
+        ValueError
+            If a call has taken it.
+        """
+        if self._handle is None:
+            raise ValueError("the tensor was given to a call, and is no more")
+        return self._handle
+
+    def taken(self) -> int:
+        """Return the handle to whoever will delete it; the tensor is then no more."""
+        handle, self._handle = self.handle, None
         return handle
 
     @property
@@ -135,7 +148,7 @@ class LibTorchTensor:
     def dtype(self) -> str:
         """Name of the elements' dtype."""
         code = c_int32()
-        _checked(_libtorch().dtype(self._handle, ctypes.byref(code)), "tell a tensor's dtype")
+        _checked(_libtorch().dtype(self.handle, ctypes.byref(code)), "tell a tensor's dtype")
         return _libtorch().names[code.value]
 
     def stride(self) -> tuple[int, ...]:
@@ -145,7 +158,7 @@ class LibTorchTensor:
     def dim(self) -> int:
         """Return the number of dimensions."""
         dimensions = c_int64()
-        _checked(_libtorch().dim(self._handle, ctypes.byref(dimensions)), "tell a tensor's dimensions")
+        _checked(_libtorch().dim(self.handle, ctypes.byref(dimensions)), "tell a tensor's dimensions")
         return dimensions.value
 
     def numel(self) -> int:
@@ -162,7 +175,7 @@ class LibTorchTensor:
     def data_ptr(self) -> int:
         """Return the address of the first element."""
         address = c_void_p()
-        _checked(_libtorch().data_ptr(self._handle, ctypes.byref(address)), "tell a tensor's address")
+        _checked(_libtorch().data_ptr(self.handle, ctypes.byref(address)), "tell a tensor's address")
         return address.value or 0
 
     def is_floating_point(self) -> bool:
@@ -191,7 +204,7 @@ class LibTorchTensor:
 
     def _extents(self, ask: Any) -> tuple[int, ...]:
         found = _SIZES()
-        _checked(ask(self._handle, ctypes.byref(found)), "tell a tensor's sizes and strides")
+        _checked(ask(self.handle, ctypes.byref(found)), "tell a tensor's sizes and strides")
         return tuple(found[: self.dim()])
 
 
