@@ -19,11 +19,20 @@ from soaflow.models.libtorch import LibTorchPackage, LibTorchTensor, libtorch_te
 from soaflow.models.packages import MODEL_IN_PACKAGE
 from soaflow.soa import arrays
 from soaflow.soa.arrays import ArrayTensor
-from soaflow.soa.layout import Item, Layout
-from soaflow.soa.signature import Signature, TensorOutput
+from soaflow.soa.layout import Item, ItemKind, Layout
+from soaflow.soa.signature import Signature, TensorInput, TensorOutput
 from soaflow.threads import SINGLE_THREAD_VARIABLES
 
 ROWS = 200
+
+PARTICLES = Layout.of(
+    Item("number", "int32"),
+    Item("pt", "float32", unit="GeV"),
+    Item("eta", "float32"),
+    Item("phi", "float32"),
+    Item("mask", "uint8", ItemKind.EIGEN, (3,)),
+)
+"""That `particles` writes."""
 
 
 def job(bench, path, batch_size=0, *, without_torch=True, plant=lambda backend: backend):
@@ -108,17 +117,26 @@ class Counting(nn.Module):
         return (particles > 0.5).sum(dim=1, keepdim=True).to(torch.int64)
 
 
+COUNTED = Signature(
+    (TensorInput("particles", "particles", PARTICLES, ("pt", "eta", "phi")),),
+    (TensorOutput("energy", ("energy",)),),
+    Layout.of(Item("energy", "int32")),
+)
+
+
+@pytest.fixture(scope="session")
+def counting_file(export_and_compile):
+    return export_and_compile(Counting(), COUNTED, "x86-64-v3")
+
+
 @pytest.mark.compile
-def test_outputs_that_are_returned_are_stored_as_torchs_are(bench, particles, export_and_compile):
-    counts = (TensorOutput("energy", ("energy",)),)
-    signature = Signature(bench.signature.inputs, counts, Layout.of(Item("energy", "int32")))
-    path = export_and_compile(Counting(), signature, "x86-64-v3")
-    bench = dataclasses.replace(bench, signature=signature)
+def test_outputs_that_are_returned_are_stored_as_torchs_are(bench, particles, counting_file):
+    bench = dataclasses.replace(bench, signature=COUNTED)
     particles(bench.events, ROWS)
     columns = np.array([bench.events_column(name) for name in ("pt", "eta", "phi")])
     for batch_size in (0, 1, 64):
         (proof, written), (_, expected) = (
-            job(bench, path, batch_size, without_torch=without) for without in (True, False)
+            job(bench, counting_file, batch_size, without_torch=without) for without in (True, False)
         )
         assert written == expected
         assert proof.bytes_copied_in == 0
