@@ -84,6 +84,32 @@ def read_member(path: Path | str, name: str, largest: int) -> bytes:
     return bytes(members[name])
 
 
+def packed_library(path: Path | str, model: str) -> bytes:
+    """Return the shared library of one model of a package of AOTInductor.
+
+    Parameters
+    ----------
+    path
+        Of the package.
+    model
+        Its name in the package.
+
+    Raises
+    ------
+    ArtifactError
+        If the archive is not as torch writes it, or there is not one library for that model.
+    """
+    members = archive_members(read_archive(path), path)
+    libraries = [
+        f"{_LIBRARIES}{model}/{name}"
+        for name in packed_models(members).get(model, [])
+        if name.endswith(".so")
+    ]
+    if len(libraries) != 1:
+        raise ArtifactError(f"{path} has {len(libraries)} libraries of '{model}', not one: export it again")
+    return bytes(members[libraries[0]])
+
+
 def check_archive(path: Path | str, kind: str) -> dict[str, int]:
     """Check that a file is a program or artifact of a kind, with all that this kind has and nothing else.
 

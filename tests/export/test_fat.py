@@ -32,6 +32,9 @@ LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 CASE, PROFILE = "NormalisationFirst", "throughput"
 _IN_PACKAGE = re.compile(r"/data/aotinductor/([\w-]+)/\w[^/]*\.so\b")
 
+_ALONE = re.compile(r"/(x86-64-v\d)\.so\b")
+"""The same, loaded without torch: the one library that is taken out of the package."""
+
 
 def cpu(level):
     return Cpu("Some CPU", "x86_64", level, frozenset())
@@ -177,15 +180,9 @@ def emulated(cpu, *words):
 PREDICT = """
 import sys
 from pathlib import Path
-from soaflow.infer import backends, unproven
-load, maps = backends.load_package, []
-def load_and_look(*arguments):
-    loaded = load(*arguments)
-    maps.append(Path("/proc/self/maps").read_text())
-    return loaded
-backends.load_package = load_and_look
+from soaflow.infer import unproven
 unproven.predict(*sys.argv[1:])
-print(maps[0])
+print(Path("/proc/self/maps").read_text())
 """
 
 
@@ -203,7 +200,7 @@ def test_on_an_emulated_cpu_it_runs_what_suits_it(fat, normalisation_case, tmp_p
             writer.write("particles", item.name, values)
     done = emulated(cpu, "-c", PREDICT, fat, events, predictions)
     assert done.returncode == 0, done.stderr
-    assert set(_IN_PACKAGE.findall(done.stdout)) == {target}
+    assert set(_ALONE.findall(done.stdout)) == {target}
     got = map_blob(read_header(predictions, PREDICTIONS), "predictions").array("y")
     with torch.no_grad():
         expected = normalisation_case.model(torch.from_numpy(momenta[:ROWS])).numpy()

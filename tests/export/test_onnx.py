@@ -11,9 +11,10 @@ from soaflow.description import read_description
 from soaflow.errors import ExportError
 from soaflow.export.examples import CallShape, example_inputs
 from soaflow.export.onnx import write_onnx
-from soaflow.models.onnx_sessions import OnnxSession, row_major
+from soaflow.models.onnx_sessions import OnnxSession
 from soaflow.onnx_files import parse_onnx
 from soaflow.passport import check_against_schema
+from soaflow.soa.tensors import row_major
 from soaflow.verification import examine, verify_artifact
 
 

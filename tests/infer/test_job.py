@@ -18,6 +18,7 @@ from soaflow.infer.backends import eager
 from soaflow.infer.devices import OnDevice
 from soaflow.infer.proof import RAW_TIMES_KEPT, read_proof
 from soaflow.infer.variants import REFERENCE, Backend, Device, Variant
+from soaflow.soa import tensors as torch_tensors
 from soaflow.soa.calls import check_inputs
 from soaflow.soa.layout import Item, ItemKind, Layout
 from soaflow.soa.signature import BATCH_BEGIN_LAYOUT, RowRange, Signature, TensorInput, TensorOutput
@@ -291,27 +292,27 @@ def test_a_view_at_a_wrong_place_in_the_right_map_is_caught(bench, particles, sh
 
 
 def test_a_loader_that_plans_other_items_is_caught(bench, particles, monkeypatch):
-    view = tensors.view
+    view = torch_tensors.view
 
     def shifted(blob: torch.Tensor, plan: ViewPlan) -> torch.Tensor:
         wrong = 0 if plan.sizes[1] == 1 else 4 * plan.strides[1]  # the outputs stay as they are
         return view(blob, dataclasses.replace(plan, byte_offset=plan.byte_offset - wrong))
 
-    monkeypatch.setattr(tensors, "view", shifted)
+    monkeypatch.setattr(torch_tensors, "view", shifted)
     particles(bench.events, 100)
     with pytest.raises(ProofError, match="3 tensors of input 'particles' were not where"):
         bench.run()
 
 
 def test_a_whole_map_that_was_copied_is_caught(bench, particles, monkeypatch):
-    blob_tensor = tensors.blob_tensor
+    blob_tensor = torch_tensors.blob_tensor
     copied = []
 
     def copying(blob):
         copied.append(blob_tensor(blob))
         return copied[-1].clone() if len(copied) == 1 else copied[-1]
 
-    monkeypatch.setattr(tensors, "blob_tensor", copying)
+    monkeypatch.setattr(torch_tensors, "blob_tensor", copying)
     particles(bench.events, 100)
     with pytest.raises(
         ProofError, match="bytes of input 'particles' were not where its collection's blob is"
@@ -334,8 +335,8 @@ def test_the_time_of_the_witness_is_not_that_of_a_batch(bench, particles, monkey
 
 
 def test_a_loader_of_events_that_copies_is_caught(bench, particles, monkeypatch):
-    view = tensors.view
-    monkeypatch.setattr(tensors, "view", lambda blob, plan: view(blob.clone(), plan))
+    view = torch_tensors.view
+    monkeypatch.setattr(torch_tensors, "view", lambda blob, plan: view(blob.clone(), plan))
     particles(bench.events, 100)
     with pytest.raises(ProofError, match="input 'particles'"):
         bench.run(Function(lambda x: x[:, :1]))
@@ -495,8 +496,8 @@ def test_a_batch_that_breaks_the_contract_ends_the_job_before_any_call(bench, pa
 
 def test_row_major_inputs_end_the_job_before_any_call(bench, particles, monkeypatch):
     particles(bench.events, 104)
-    view = tensors.view
-    monkeypatch.setattr(tensors, "view", lambda blob, plan: view(blob, plan).contiguous())
+    view = torch_tensors.view
+    monkeypatch.setattr(torch_tensors, "view", lambda blob, plan: view(blob, plan).contiguous())
     checks = Checked(bench.signature)
     with pytest.raises(ContractError, match=r"input 'particles' has strides.*not a row-major tensor"):
         bench.run(load=checks, batch_size=10)
@@ -524,8 +525,8 @@ def test_on_a_device_each_blob_moves_once_whatever_the_batches(bench, particles,
 def test_on_a_device_a_view_made_before_the_transfer_is_caught(bench, particles, monkeypatch):
     particles(bench.events, 100)
     place = OnDevice(torch.device("cpu"))
-    view = tensors.view
-    monkeypatch.setattr(tensors, "view", lambda blob, plan: view(blob, plan).to("cpu", copy=True))
+    view = torch_tensors.view
+    monkeypatch.setattr(torch_tensors, "view", lambda blob, plan: view(blob, plan).to("cpu", copy=True))
     variant = Variant("gpu", Backend.EAGER, device=Device.CUDA)
     with pytest.raises(ProofError, match="bytes of input 'particles'"):
         bench.run(Function(lambda x: x[:, :1]), place=place, variant=variant)

@@ -15,9 +15,9 @@ from soaflow.infer import backends
 from soaflow.infer.loading import load_backend
 from soaflow.infer.proof import read_proof
 from soaflow.infer.variants import Backend, Variant
-from soaflow.models.onnx_sessions import row_major
 from soaflow.soa.layout import Item, ItemKind, Layout
 from soaflow.soa.signature import RowRange, Signature, TensorInput, TensorOutput
+from soaflow.soa.tensors import row_major
 from soaflow.threads import SINGLE_THREAD_VARIABLES
 
 ROWS = 200

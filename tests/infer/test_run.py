@@ -5,11 +5,11 @@ import pytest
 
 from soaflow.errors import ModelError
 from soaflow.infer.backends import Backend, CopyingBackend
-from soaflow.infer.memory import blob_in_memory
 from soaflow.infer.proof import broken_claims
 from soaflow.infer.run import MappedEvents, ProvenRun
 from soaflow.infer.variants import Backend as Kind
 from soaflow.infer.variants import Variant
+from soaflow.soa.mapping import blob_in_memory
 
 
 def weighted(tensor):

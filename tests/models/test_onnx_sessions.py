@@ -2,7 +2,8 @@ import onnx
 import pytest
 import torch
 
-from soaflow.models.onnx_sessions import OnnxSession, row_major
+from soaflow.models.onnx_sessions import OnnxSession
+from soaflow.soa.tensors import row_major
 
 
 @pytest.fixture(scope="module")

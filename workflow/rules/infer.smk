@@ -40,3 +40,37 @@ use rule infer as infer_on_gpu with:
         mem="4GB",
         runtime="1h",
         gpu=1,
+
+
+rule gather_predictions:
+    """Show the predictions of all shards in one file, without a copy."""
+    input:
+        shards=dataset_predictions,
+    output:
+        gathered="results/predictions/{dataset}/{model}.{variant}.h5",
+    log:
+        "results/logs/gather/{dataset}/{model}.{variant}.log",
+    benchmark:
+        "results/benchmarks/gather/{dataset}/{model}.{variant}.tsv"
+    wildcard_constraints:
+        variant=one_of([*CPU_VARIANTS, *GPU_VARIANTS]),
+    conda:
+        "../envs/soaflow.yaml"
+    threads: 1
+    resources:
+        mem="500MB",
+        runtime="10m",
+    params:
+        code=script_code("gather_predictions"),
+    message:
+        "All shards of {wildcards.dataset} in one file: {wildcards.model} as {wildcards.variant}"
+    script:
+        "../scripts/gather_predictions.py"
+
+
+rule gather:
+    """Show the predictions of every model and variant, the reference too, in one file a dataset."""
+    input:
+        gathered_files(),
+    message:
+        "Predictions of all shards are gathered"

@@ -24,7 +24,13 @@ with job_log(snakemake.log[0]):
     measure_speed(
         {
             variant: partial(
-                load_backend, variant, signature, artifact=file, weights=file, **snakemake.params.model
+                load_backend,
+                variant,
+                signature,
+                artifact=file,
+                weights=file,
+                **snakemake.params.model,
+                through_torch=True,
             )
             for variant, file in files.items()
         },

@@ -18,11 +18,12 @@ from soaflow.export.compilation import compile_program
 from soaflow.export.notices import tracer_warnings_ignored
 from soaflow.export.onnx import export_graph
 from soaflow.export.program import example_call, export_call
-from soaflow.models.onnx_sessions import OnnxSession, row_major
+from soaflow.models.onnx_sessions import OnnxSession
 from soaflow.models.packages import load_package
 from soaflow.onnx_files import serialized
 from soaflow.profiles import find_profile
 from soaflow.soa.signature import RowRange
+from soaflow.soa.tensors import row_major
 from soaflow.targets import find_target
 
 

@@ -28,7 +28,7 @@ from soaflow.verification import TORCH, chosen_target, verify_artifact
 _KINDS = (PROGRAM, JIT, AOT, FAT, ONNX)
 """Kinds of candidates."""
 
-_BACKENDS = {JIT: backends.jit, ONNX: backends.onnx}
+_BACKENDS: dict[str, Callable[..., backends.Backend]] = {JIT: backends.jit, ONNX: backends.onnx}
 """What runs an artifact that is not AOTInductor's."""
 
 
@@ -128,9 +128,8 @@ def _builder(path: Path | str, passport: Passport, origin: Program) -> Build:
 def _runner(
     path: Path | str, description: Description, program: Program
 ) -> Callable[[Inputs], Sequence[torch.Tensor]]:
-    backend = _BACKENDS.get(description.kind, backends.aot)(
-        path, Signature.from_mapping(program.description.signature)
-    )
+    load = _BACKENDS.get(description.kind, backends.aot)
+    backend = load(path, Signature.from_mapping(program.description.signature))
 
     def call(inputs: Inputs) -> Sequence[torch.Tensor]:
         backend.check(inputs)

@@ -20,6 +20,7 @@ from soaflow.files import read_json
 from soaflow.infer.proof import read_proof
 from soaflow.passport import Passport, check_against_schema, passport_path
 from soaflow.soa.contract import caller_obligations
+from soaflow.soa.gathered import Gathered, read_gathered
 from soaflow.soa.storage import read_header
 from soaflow.verification import ACCEPTABLE, verify_artifact
 
@@ -60,6 +61,8 @@ def _inspector(path: Path) -> Callable[[Path], _Told]:
 
 
 def _hdf5(path: Path) -> _Told:
+    if (gathered := read_gathered(path)) is not None:
+        return _gathered(path, gathered)
     header = read_header(path)
     collections = header.collections.items()
     mapping = {
@@ -78,6 +81,24 @@ def _hdf5(path: Path) -> _Told:
             f"{stored.file_offset} of the file, alignment {placement.layout.alignment}\n\n"
             f"{placement_table(placement)}"
         )
+    return mapping, "".join(parts)
+
+
+def _gathered(path: Path, gathered: Gathered) -> _Told:
+    description = gathered.description
+    mapping = {
+        "holds": f"{description.kind} of {len(gathered.shards)} shards",
+        "attributes": description.attributes,
+        "collections": {name: placement_mapping(found) for name, found in description.placements.items()},
+        "shards": [asdict(shard) for shard in gathered.shards],
+    }
+    shards = [(shard.shard, shard.file, shard.rows) for shard in gathered.shards]
+    title = f"{path}: {mapping['holds']}, shown and not copied"
+    parts = [f"{title}\n{listed(description.attributes)}\n{table(('shard', 'file', 'rows'), shards)}"]
+    parts += [
+        f"\n{name}: {placement.rows} rows\n\n{placement_table(placement)}"
+        for name, placement in description.placements.items()
+    ]
     return mapping, "".join(parts)
 
 

@@ -26,12 +26,13 @@ from soaflow.export.archives import Stopwatch, describe, hand_over, toolchain
 from soaflow.export.check import as_tensors, check_against_eager, eager_outputs, first_line
 from soaflow.export.examples import example_inputs, tracing_shape
 from soaflow.export.notices import torch_deprecations_ignored
-from soaflow.models.onnx_sessions import OnnxSession, row_major
+from soaflow.models.onnx_sessions import OnnxSession
 from soaflow.models.precision import InPrecision
 from soaflow.onnx_files import DESCRIPTION_KEY, OPSET, serialized
 from soaflow.passport import Build, Passport
 from soaflow.soa.contract import ROW_MAJOR
 from soaflow.soa.signature import RowRange, Signature
+from soaflow.soa.tensors import row_major
 
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 

@@ -7,7 +7,7 @@ reaches the model.
 
 Artifacts run native code and old TorchScript files may unpickle: both are verified against their
 passport's SHA-256 before they are opened. `torch._inductor` is never imported: it costs seconds, and
-the raw loader needs none of it.
+the raw loader needs none of it. Torch itself is imported by what runs in it alone.
 """
 
 import math
@@ -16,25 +16,25 @@ import warnings
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from soaflow.archives import AOT, FAT, JIT, ONNX
-from soaflow.description import Description
 from soaflow.errors import ArtifactError
+from soaflow.infer.artifacts import verified_passport
+from soaflow.infer.devices import InPlace
 from soaflow.infer.tensors import Outputs
-from soaflow.models.onnx_sessions import OnnxSession, row_major
+from soaflow.models.onnx_sessions import OnnxSession
 from soaflow.models.packages import MODEL_IN_PACKAGE, load_package
-from soaflow.models.precision import InPrecision
-from soaflow.passport import Passport
 from soaflow.soa.calls import call_rows, check_inputs
 from soaflow.soa.contract import STORED, inner_sizes
 from soaflow.soa.layout import ItemKind
-from soaflow.soa.outputs import OutputBlob
+from soaflow.soa.mapping import UNTOUCHED, blob_in_memory
 from soaflow.soa.signature import Signature
-from soaflow.verification import chosen_target, verify_artifact
+from soaflow.soa.tensor_library import Tensor, TensorLibrary, numpy_library, torch_library
+from soaflow.verification import chosen_target
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Backend:
@@ -49,6 +49,8 @@ class Backend:
         takes any. `Backend.check` calls it.
     source_sha256
         Of the artifact's file, or of the weights'; empty for a model that is from no file.
+    tensors
+        The library of the tensors that it takes and returns; torch's by default.
 
     Attributes
     ----------
@@ -61,14 +63,16 @@ class Backend:
     def __init__(
         self,
         program: Callable[..., object],
-        check: Callable[[Sequence[torch.Tensor]], None] | None = None,
+        check: Callable[[Sequence[Tensor]], None] | None = None,
         source_sha256: str = "",
+        tensors: TensorLibrary | None = None,
     ) -> None:
         self.program = program
         self.source_sha256 = source_sha256
+        self.tensors = tensors or torch_library()
         self._check = check
 
-    def __call__(self, inputs: Sequence[torch.Tensor]) -> list[Any]:
+    def __call__(self, inputs: Sequence[Tensor]) -> list[Any]:
         """Run the model.
 
         Parameters
@@ -87,7 +91,7 @@ class Backend:
         results = self.run(inputs)
         return list(results) if isinstance(results, list | tuple) else [results]
 
-    def check(self, inputs: Sequence[torch.Tensor]) -> None:
+    def check(self, inputs: Sequence[Tensor]) -> None:
         """Check the inputs of a call against the artifact's contract.
 
         Batches of the same tensors differ in their rows only, so a job needs to check but one call of each
@@ -101,11 +105,11 @@ class Backend:
         if self._check is not None:
             self._check(inputs)
 
-    def run(self, inputs: Sequence[torch.Tensor]) -> object:
+    def run(self, inputs: Sequence[Tensor]) -> object:
         """Call the program with the inputs."""
         return self.program(*inputs)
 
-    def run_batch(self, inputs: Sequence[torch.Tensor], outputs: Outputs, begin: int, end: int) -> float:
+    def run_batch(self, inputs: Sequence[Tensor], outputs: Outputs, begin: int, end: int) -> float:
         """Run the model on a batch and put its outputs into the rows from `begin` to before `end`.
 
         Returns
@@ -125,11 +129,31 @@ class Backend:
 
 
 class AotBackend(Backend):
-    """An AOTInductor artifact, whose program takes one list."""
+    """An AOTInductor artifact, whose program takes one list.
 
-    def run(self, inputs: Sequence[torch.Tensor]) -> object:
+    Parameters
+    ----------
+    program, check, source_sha256, tensors
+        As of `Backend`.
+    given
+        Makes of the tensors of a call the list that the program takes: views of the same memory.
+    """
+
+    def __init__(
+        self,
+        program: Callable[..., object],
+        check: Callable[[Sequence[Tensor]], None],
+        source_sha256: str = "",
+        tensors: TensorLibrary | None = None,
+        *,
+        given: Callable[[Sequence[Tensor]], list[Any]] = list,
+    ) -> None:
+        super().__init__(program, check, source_sha256, tensors)
+        self._given = given
+
+    def run(self, inputs: Sequence[Tensor]) -> object:
         """Call the program with the list of inputs."""
-        return self.program(list(inputs))
+        return self.program(self._given(inputs))
 
 
 class CopyingBackend(Backend):
@@ -144,22 +168,23 @@ class CopyingBackend(Backend):
     def __init__(
         self,
         program: Callable[..., object],
-        check: Callable[[Sequence[torch.Tensor]], None],
+        check: Callable[[Sequence[Tensor]], None],
         source_sha256: str,
         signature: Signature,
+        tensors: TensorLibrary | None = None,
     ) -> None:
-        super().__init__(program, check, source_sha256)
+        super().__init__(program, check, source_sha256, tensors)
         self.copies = copied_inputs(signature)
         self._is_copied = [spec.name in self.copies for spec in signature.inputs]
-        self.copy: Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]] = self._row_major
+        self.copy: Callable[[Sequence[Tensor]], Sequence[Tensor]] = self._row_major
 
-    def run(self, inputs: Sequence[torch.Tensor]) -> object:
+    def run(self, inputs: Sequence[Tensor]) -> object:
         """Copy the inputs, and call the program with the copies one by one."""
         return self.program(*self.copy(inputs))
 
-    def _row_major(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def _row_major(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         pairs = zip(inputs, self._is_copied, strict=True)
-        return [row_major(tensor) if copied else tensor for tensor, copied in pairs]
+        return [self.tensors.row_major(tensor) if copied else tensor for tensor, copied in pairs]
 
 
 def copied_inputs(signature: Signature) -> tuple[str, ...]:
@@ -178,28 +203,33 @@ class StoringBackend(AotBackend):
     def __init__(
         self,
         program: Callable[..., object],
-        check: Callable[[Sequence[torch.Tensor]], None],
+        check: Callable[[Sequence[Tensor]], None],
         source_sha256: str,
         signature: Signature,
+        tensors: TensorLibrary | None = None,
+        *,
+        given: Callable[[Sequence[Tensor]], list[Any]] = list,
     ) -> None:
-        super().__init__(program, check, source_sha256)
+        super().__init__(program, check, source_sha256, tensors, given=given)
         self._signature = signature
 
-    def __call__(self, inputs: Sequence[torch.Tensor]) -> list[Any]:
+    def __call__(self, inputs: Sequence[Tensor]) -> list[Any]:
         """Run the model with memory of this call's own for the outputs, and return them."""
         rows = call_rows(self._signature, inputs)
-        outputs = OutputBlob(self._signature, rows).rows(0, rows)
-        self.program([*inputs, *outputs])
+        blob = blob_in_memory(self._signature.output_layout.place(rows))
+        blob.buffer[:] = bytes([UNTOUCHED]) * len(blob.buffer)
+        outputs = Outputs(self._signature, blob, InPlace(self.tensors)).rows(0, rows)
+        self.run([*inputs, *outputs])
         return outputs
 
-    def run_batch(self, inputs: Sequence[torch.Tensor], outputs: Outputs, begin: int, end: int) -> float:
+    def run_batch(self, inputs: Sequence[Tensor], outputs: Outputs, begin: int, end: int) -> float:
         """Run the model on a batch, which stores its outputs in their rows; nothing is left to do."""
-        self.program([*inputs, *outputs.rows(begin, end)])
+        self.run([*inputs, *outputs.rows(begin, end)])
         return 0.0
 
 
 def eager(
-    model: nn.Module,
+    model: "nn.Module",
     dtype: str,
     device: str = "cpu",
     *,
@@ -226,6 +256,10 @@ def eager(
     ModelError
         If the model does not take inputs of these names in this order.
     """
+    import torch  # noqa: PLC0415  not in every job
+
+    from soaflow.models.precision import InPrecision  # noqa: PLC0415  loads torch
+
     program = InPrecision(model, getattr(torch, dtype), names).eval().to(device)
     return Backend(program, source_sha256=weights_sha256)
 
@@ -252,7 +286,9 @@ def jit(
         If the artifact is corrupt, is another than its passport's, does not fit this machine, or has
         another signature.
     """
-    passport = _verified(path, signature, (JIT,), accept)
+    import torch  # noqa: PLC0415  not in every job
+
+    passport = verified_passport(path, signature, (JIT,), accept)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
@@ -263,9 +299,14 @@ def jit(
 
 
 def aot(
-    path: Path | str, signature: Signature, device: str = "cpu", *, accept: Collection[str] = ()
+    path: Path | str,
+    signature: Signature,
+    device: str = "cpu",
+    *,
+    accept: Collection[str] = (),
+    without_torch: bool = False,
 ) -> Backend:
-    """Load an AOTInductor artifact with the raw loader, which takes milliseconds.
+    """Load an AOTInductor artifact, which takes milliseconds.
 
     Of a fat artifact only the target is unpacked and loaded that suits this CPU best.
 
@@ -279,6 +320,8 @@ def aot(
         `"cpu"` or `"cuda"`.
     accept
         What need not fit; see `soaflow.verification.verify_artifact`.
+    without_torch
+        Whether calls take arrays, on the CPU, and torch is not imported.
 
     Raises
     ------
@@ -286,16 +329,24 @@ def aot(
         If the artifact is corrupt, is another than its passport's, does not fit this machine, or has
         another signature.
     """
-    passport = _verified(path, signature, (AOT, FAT), accept)
+    passport = verified_passport(path, signature, (AOT, FAT), accept)
     name = chosen_target(passport) if passport.description.kind == FAT else MODEL_IN_PACKAGE
-    program, check = load_package(path, device, name), partial(check_inputs, signature)
+    check = partial(check_inputs, signature)
+    program: Callable[..., object]
+    given: Callable[[Sequence[Tensor]], list[Any]]
+    if without_torch:
+        from soaflow.models.libtorch import LibTorchPackage, libtorch_tensors  # noqa: PLC0415  not in every job
+
+        program, given, tensors = LibTorchPackage(path, name), libtorch_tensors, numpy_library()
+    else:
+        program, given, tensors = load_package(path, device, name), list, torch_library()
     if passport.description.contract["outputs_are"] == STORED:
         computed = signature.computed_in(passport.description.dtype)
-        return StoringBackend(program, check, passport.sha256, computed)
-    return AotBackend(program, check, passport.sha256)
+        return StoringBackend(program, check, passport.sha256, computed, tensors, given=given)
+    return AotBackend(program, check, passport.sha256, tensors, given=given)
 
 
-def onnx(path: Path | str, signature: Signature) -> Backend:
+def onnx(path: Path | str, signature: Signature, *, without_torch: bool = False) -> Backend:
     """Load an ONNX artifact in onnxruntime, on the CPU; inputs are copied into row-major tensors.
 
     Parameters
@@ -304,6 +355,8 @@ def onnx(path: Path | str, signature: Signature) -> Backend:
         Of the artifact; its passport lies beside it.
     signature
         Of the job; the artifact's must be the same.
+    without_torch
+        Whether calls take arrays, and torch is not imported.
 
     Raises
     ------
@@ -311,40 +364,11 @@ def onnx(path: Path | str, signature: Signature) -> Backend:
         If the artifact is corrupt, is another than its passport's, has another signature, or onnxruntime
         cannot run it.
     """
-    passport = _verified(path, signature, (ONNX,), ())
+    passport = verified_passport(path, signature, (ONNX,), ())
+    tensors = numpy_library() if without_torch else torch_library()
     try:
-        program = OnnxSession(Path(path))
+        program = OnnxSession(Path(path), tensors)
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ArtifactError(f"{path} cannot be run by onnxruntime: {reason}; export it again") from error
-    return CopyingBackend(program, partial(check_inputs, signature), passport.sha256, signature)
-
-
-def _verified(
-    path: Path | str, signature: Signature, kinds: tuple[str, ...], accept: Collection[str]
-) -> Passport:
-    """Return an artifact's passport after a check that file, kind and signature are those expected."""
-    passport = verify_artifact(path, accept=accept)
-    description = passport.description
-    if description.kind not in kinds:
-        raise ArtifactError(
-            f"{path} is of kind '{description.kind}', not '{kinds[0]}': name a file of that kind"
-        )
-    if description.signature != signature.to_mapping():
-        raise ArtifactError(
-            f"{path} was exported for other inputs or outputs than the job's: see "
-            f"{_differing(description, signature)}, and export the model again"
-        )
-    return passport
-
-
-def _differing(description: Description, signature: Signature) -> str:
-    mine = signature.to_mapping()
-    for part in ("inputs", "outputs"):
-        theirs = {spec["name"]: spec for spec in description.signature.get(part, [])}
-        for spec in mine[part]:
-            if theirs.pop(spec["name"], None) != spec:
-                return f"{part} '{spec['name']}'"
-        if theirs:
-            return f"{part} '{next(iter(theirs))}'"
-    return "the output layout and the order of the tensors"
+    return CopyingBackend(program, partial(check_inputs, signature), passport.sha256, signature, tensors)

@@ -6,11 +6,12 @@ blob then is. Torch is imported only by the functions that move something, so th
 ask for a device without it.
 """
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from soaflow.errors import DeviceError
 from soaflow.gpu import gpu_architectures
 from soaflow.infer.variants import Device
+from soaflow.soa.tensor_library import TensorLibrary, torch_library
 
 if TYPE_CHECKING:
     import torch
@@ -43,24 +44,27 @@ class Place(Protocol):
 
     Attributes
     ----------
+    tensors
+        That makes the tensors there.
     transfers_in, transfers_out
         Blobs moved to the device and back.
     bytes_in, bytes_out
         Their bytes.
     """
 
+    tensors: TensorLibrary
     transfers_in: int
     transfers_out: int
     bytes_in: int
     bytes_out: int
 
-    def bring_in(self, blob: "torch.Tensor") -> "torch.Tensor":
+    def bring_in(self, blob: Any) -> Any:
         """Return an input blob (uint8, shape `(blob_bytes,)`) where the model reads it."""
 
-    def output_for(self, blob: "torch.Tensor") -> "torch.Tensor":
+    def output_for(self, blob: Any) -> Any:
         """Return the blob that the job writes outputs to, for a mapped output blob."""
 
-    def take_out(self, written: "torch.Tensor", blob: "torch.Tensor") -> None:
+    def take_out(self, written: Any, blob: Any) -> None:
         """Bring what was written to `output_for(blob)` into the mapped output blob."""
 
     def synchronize(self) -> None:
@@ -68,20 +72,27 @@ class Place(Protocol):
 
 
 class InPlace:
-    """The CPU: the model reads and writes the maps themselves."""
+    """The CPU: the model reads and writes the maps themselves.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    tensors
+        That makes the tensors; torch's by default.
+    """
+
+    def __init__(self, tensors: TensorLibrary | None = None) -> None:
+        self.tensors = tensors or torch_library()
         self.transfers_in = self.transfers_out = self.bytes_in = self.bytes_out = 0
 
-    def bring_in(self, blob: "torch.Tensor") -> "torch.Tensor":
+    def bring_in(self, blob: Any) -> Any:
         """Return the map itself."""
         return blob
 
-    def output_for(self, blob: "torch.Tensor") -> "torch.Tensor":
+    def output_for(self, blob: Any) -> Any:
         """Return the map itself."""
         return blob
 
-    def take_out(self, written: "torch.Tensor", blob: "torch.Tensor") -> None:
+    def take_out(self, written: Any, blob: Any) -> None:
         """Do nothing: the outputs are in the map already."""
 
     def synchronize(self) -> None:
@@ -110,6 +121,7 @@ class OnDevice:
                 "the job runs on cuda, and torch finds no GPU that it can use: run it on a machine with a "
                 "GPU and a CUDA build of torch, or set the variant's device to cpu"
             )
+        self.tensors = torch_library()
         self.device = device
         self.transfers_in = self.transfers_out = self.bytes_in = self.bytes_out = 0
 
@@ -137,8 +149,15 @@ class OnDevice:
             torch.cuda.synchronize(self.device)
 
 
-def place_for(device: Device) -> Place:
+def place_for(device: Device, tensors: TensorLibrary | None = None) -> Place:
     """Return the place of a variant's device.
+
+    Parameters
+    ----------
+    device
+        Of the variant.
+    tensors
+        That makes the tensors on the CPU; torch's by default, and on other devices always.
 
     Raises
     ------
@@ -146,7 +165,7 @@ def place_for(device: Device) -> Place:
         If the device is not there.
     """
     if device is Device.CPU:
-        return InPlace()
+        return InPlace(tensors)
     import torch  # noqa: PLC0415 - as above
 
     return OnDevice(torch.device(device.value))

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from soaflow.errors import ConfigError
 from soaflow.infer.backends import Backend
-from soaflow.infer.memory import blob_in_memory
 from soaflow.infer.proof import judge_proof
 from soaflow.infer.run import MappedEvents, ProvenRun
 from soaflow.infer.variants import Variant
 from soaflow.invariance import Batches, Invariance, write_invariance
 from soaflow.sameness import OutputSameness, sameness_of_outputs
+from soaflow.soa.mapping import blob_in_memory
 from soaflow.soa.signature import Signature
 from soaflow.soa.storage import MappedBlob
 

@@ -6,10 +6,9 @@ float64 is written in float64, whatever the declared outputs: the reference is n
 """
 
 import contextlib
+import importlib.metadata
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-
-import torch
 
 from soaflow.files import replacing, write_json
 from soaflow.infer.backends import Backend
@@ -82,7 +81,7 @@ def run_job(
         **attributes,
         "variant": variant.name,
         "computing_dtype": variant.dtype,
-        "torch_version": str(torch.__version__),
+        "torch_version": importlib.metadata.version("torch"),
         **{f"{name}_layout_sha256": blob.placement.layout.digest() for name, blob in events.blobs.items()},
     }
     label = f"model {attributes.get('model', '')}, variant {variant.name}, {events_path}"

@@ -71,23 +71,22 @@ def start(task: Mapping[str, Any]) -> dict[str, Any]:
     with parts.timed(IMPORTS):
         import resource  # noqa: PLC0415
 
-        import torch  # noqa: PLC0415
-
         from soaflow.infer import process  # noqa: PLC0415
         from soaflow.infer.devices import InPlace  # noqa: PLC0415
-        from soaflow.infer.loading import load_backend  # noqa: PLC0415
-        from soaflow.infer.memory import blob_in_memory  # noqa: PLC0415
+        from soaflow.infer.loading import load_backend, runs_in_torch  # noqa: PLC0415
         from soaflow.infer.tensors import Outputs, check_layouts, input_tensors  # noqa: PLC0415
         from soaflow.infer.variants import Backend, Variant  # noqa: PLC0415
         from soaflow.models.onnx_sessions import onnxruntime_without_telemetry  # noqa: PLC0415
+        from soaflow.soa.mapping import blob_in_memory  # noqa: PLC0415
         from soaflow.soa.signature import Signature  # noqa: PLC0415
         from soaflow.soa.storage import EVENTS, map_blob, read_header  # noqa: PLC0415
-        from soaflow.threads import run_single_threaded  # noqa: PLC0415
+        from soaflow.soa.tensor_library import torch_library  # noqa: PLC0415
 
         variant = Variant(**task["variant"])
         if variant.backend is Backend.ONNX:
             onnxruntime_without_telemetry()
-        run_single_threaded()
+        elif runs_in_torch(variant):
+            torch_library().run_single_threaded()
         process.keep_freed_memory()
     signature = Signature.from_mapping(task["signature"])
     with parts.timed(EVENTS_MAPPED):
@@ -95,16 +94,17 @@ def start(task: Mapping[str, Any]) -> dict[str, Any]:
         check_layouts(header, signature)
         blobs = {name: map_blob(header, name) for name in signature.collections}
         rows = min(ROWS, blobs[signature.sliced_collection].placement.rows)
-        inputs = [tensor.batch(0, 0, rows) for tensor in input_tensors(signature, blobs, rows, InPlace())]
     with parts.timed(MODEL_LOADED):
         files = {"artifact": task["file"], "weights": task["file"]}
         backend = load_backend(variant, signature, **files, **task["model"])
+        place = InPlace(backend.tensors)
+        inputs = [tensor.batch(0, 0, rows) for tensor in input_tensors(signature, blobs, rows, place)]
     computed = signature.computed_in(variant.dtype)
     blob = blob_in_memory(computed.output_layout.place(rows))
-    outputs = Outputs(computed, blob, InPlace())
+    outputs = Outputs(computed, blob, place)
     backend.check(inputs)
     results = []
-    with torch.inference_mode():
+    with backend.tensors.computing_only():
         for call in CALLS:
             blob.buffer[:] = b"\xff" * len(blob.buffer)
             with parts.timed(call):

@@ -5,14 +5,15 @@ the same tensors reach it, watched in the same way, and outputs go into memory t
 """
 
 import contextlib
+import importlib.metadata
 import time
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-import torch
 
 from soaflow.errors import ModelError, SoaflowError
 from soaflow.infer import process
@@ -25,7 +26,7 @@ from soaflow.infer.witness import Watched, Witness
 from soaflow.soa.batches import batch_ranges
 from soaflow.soa.signature import RowRange, Signature
 from soaflow.soa.storage import EVENTS, FileHeader, MappedBlob, map_blob, read_header
-from soaflow.threads import run_single_threaded
+from soaflow.soa.tensor_library import dtype_name
 
 WARM_UP_CALLS = 2
 """TorchScript profiles its first call and optimises for the second."""
@@ -84,7 +85,7 @@ class ProvenRun:
     Parameters
     ----------
     load
-        Verifies and loads the model; called when the tensors are there.
+        Verifies and loads the model, whose tensors' library is then that of the inputs.
     signature
         Of the model, with outputs as they are for what the variant computes in.
     events
@@ -108,19 +109,18 @@ class ProvenRun:
         variant: Variant,
         place: Place | None = None,
     ) -> None:
-        run_single_threaded()
         self._freed_memory_kept = process.keep_freed_memory()
-        self._threads = process.thread_count()
         self._signature = signature
         self._events = events
         self._variant = variant
-        self._place = place or place_for(variant.device)
-        self._inputs = input_tensors(signature, events.blobs, variant.batch_size, self._place)
-        self._first_tensor = process.seconds_since_process_start()
         started = time.perf_counter()
         self._backend = load()
         self._load_seconds = time.perf_counter() - started
-        self._threads = max(self._threads, process.thread_count())
+        self._backend.tensors.run_single_threaded()
+        self._threads = process.thread_count()
+        self._place = place or place_for(variant.device, self._backend.tensors)
+        self._inputs = input_tensors(signature, events.blobs, variant.batch_size, self._place)
+        self._first_tensor = process.seconds_since_process_start()
 
     def into(self, written: MappedBlob, *, label: str) -> Proof:
         """Run the model on the first rows of the events, as many as a blob has, and say how.
@@ -145,7 +145,11 @@ class ProvenRun:
         witness = Witness(watched, self._backend.copies)
         outputs = Outputs(self._signature, written, self._place)
         loop = _Loop(self._backend, self._inputs, outputs, self._place, witness)
-        with _model_errors_naming(label), _watching(self._backend, witness), torch.inference_mode():
+        with (
+            _model_errors_naming(label),
+            _watching(self._backend, witness),
+            self._place.tensors.computing_only(),
+        ):
             loop.check_inputs(rows, batch_size)
             clocks = process.ProcessTimes.now()
             loop.warm_up(rows, batch_size)
@@ -163,7 +167,7 @@ class ProvenRun:
             device=variant.device.value,
             dtype=variant.dtype,
             model_sha256=self._backend.source_sha256,
-            torch_version=str(torch.__version__),
+            torch_version=importlib.metadata.version("torch"),
             cpu_model=process.cpu_model(),
             events_bytes=events.file_bytes,
             events_attributes=dict(events.header.attributes),
@@ -270,7 +274,7 @@ class _Loop:
         self._outputs = outputs
         self._place = place
         self.threads = 1
-        self.seconds: list[float] = []
+        self.seconds = array("d")  # a list would take four times as much for each of many batches
         self.storing_seconds = 0.0
         self.warm_up_calls = 0
         self.warm_up_seconds = 0.0
@@ -320,7 +324,7 @@ class _Loop:
             raise
         except Exception as error:
             shapes = ", ".join(
-                f"{tensor.spec.name} {list(values.shape)} {str(values.dtype).removeprefix('torch.')}"
+                f"{tensor.spec.name} {list(values.shape)} {dtype_name(values)}"
                 for tensor, values in zip(self._inputs, tensors, strict=True)
             )
             raise ModelError(

@@ -7,7 +7,6 @@ rounding from the first variant's, nothing is written.
 """
 
 import ctypes
-import importlib.util
 import json
 import mmap
 import os
@@ -28,15 +27,13 @@ from soaflow.infer.closeness import disagreement
 from soaflow.infer.proof import threads_claim
 from soaflow.infer.variants import Variant
 from soaflow.machine import Load, this_machine
+from soaflow.models.libtorch import torch_library_path
 from soaflow.soa.signature import Signature
 from soaflow.soa.storage import EVENTS, read_header
 from soaflow.threads import SINGLE_THREAD_VARIABLES
 
 STARTS_VERSION = 1
 """Version of the keys of the file."""
-
-_LIBRARY = "lib/libtorch_cpu.so"
-"""Of torch; the largest file that a start reads."""
 
 
 def measure_starts(
@@ -97,7 +94,7 @@ def measure_starts(
     in_turn = list(files.items())
     for _ in range(repetitions if rows else 0):
         for variant, file in in_turn:
-            cached = {"model": cached_share(file), "torch": cached_share(_torch_library())}
+            cached = {"model": cached_share(file), "torch": cached_share(torch_library_path())}
             task = {
                 "variant": asdict(variant),
                 "signature": signature.to_mapping(),
@@ -161,13 +158,6 @@ def cached_share(path: Path | str) -> float:
     address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
     pages = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
     return process.page_cache_bytes(address, size) / pages
-
-
-def _torch_library() -> Path:
-    found = importlib.util.find_spec("torch")
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).parent / _LIBRARY
 
 
 def _fault(told: Mapping[str, Any]) -> str:

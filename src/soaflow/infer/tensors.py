@@ -6,17 +6,17 @@ exception, the collection of batch beginnings, is made by the job and counted.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import torch
+from typing import Any
 
 from soaflow.errors import ModelError, StorageError
 from soaflow.infer.devices import Place
 from soaflow.soa.batches import batch_ranges
 from soaflow.soa.calls import check_outputs
 from soaflow.soa.layout import Layout
+from soaflow.soa.mapping import blob_in_memory
 from soaflow.soa.signature import BATCH_BEGIN_LAYOUT, RowRange, Signature, TensorInput, TensorOutput
 from soaflow.soa.storage import FileHeader, MappedBlob
-from soaflow.soa.tensors import blob_tensor, view
+from soaflow.soa.tensor_library import Tensor, TensorLibrary, dtype_limits, dtype_name
 from soaflow.soa.views import ViewPlan, plan_view
 
 
@@ -78,11 +78,11 @@ class InputTensor:
     """
 
     spec: TensorInput
-    blob: torch.Tensor
+    blob: Any
     plan: ViewPlan
-    tensor: torch.Tensor
+    tensor: Any
 
-    def batch(self, index: int, begin: int, end: int) -> torch.Tensor:
+    def batch(self, index: int, begin: int, end: int) -> Any:
         """Return the rows that a call sees, as a view.
 
         Parameters
@@ -113,9 +113,10 @@ def input_tensors(
     batch_size
         Rows of a batch; 0 for all in one.
     place
-        Where the model runs; each blob is brought there once.
+        Where the model runs, with the library of its tensors; each blob is brought there once.
     """
-    brought = {name: place.bring_in(blob_tensor(blob)) for name, blob in blobs.items()}
+    tensors = place.tensors
+    brought = {name: place.bring_in(tensors.blob_tensor(blob)) for name, blob in blobs.items()}
     rows = blobs[signature.sliced_collection].placement.rows
     made: list[InputTensor] = []
     for spec in signature.inputs:
@@ -124,18 +125,18 @@ def input_tensors(
         else:
             plan = plan_view(blobs[spec.collection].placement, spec.items)
             blob = brought[spec.collection]
-            made.append(InputTensor(spec, blob, plan, view(blob, plan)))
+            made.append(InputTensor(spec, blob, plan, tensors.view(blob, plan)))
     return tuple(made)
 
 
 def _batch_beginnings(spec: TensorInput, rows: int, batch_size: int, place: Place) -> InputTensor:
-    begins = torch.tensor([begin for begin, _ in batch_ranges(rows, batch_size)], dtype=torch.int32)
-    placement = BATCH_BEGIN_LAYOUT.place(len(begins))
-    plan = plan_view(placement, spec.items)
-    blob = torch.zeros(placement.blob_bytes, dtype=torch.uint8)
-    view(blob, plan).copy_(begins[:, None])
-    brought = place.bring_in(blob)
-    return InputTensor(spec, brought, plan, view(brought, plan))
+    begins = [begin for begin, _ in batch_ranges(rows, batch_size)]
+    blob = blob_in_memory(BATCH_BEGIN_LAYOUT.place(len(begins)))
+    plan = plan_view(blob.placement, spec.items)
+    (item,) = spec.items
+    blob.array(item)[...] = begins
+    brought = place.bring_in(place.tensors.blob_tensor(blob))
+    return InputTensor(spec, brought, plan, place.tensors.view(brought, plan))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +144,9 @@ class OutputTensor:
     """One output over all its rows: a view of the blob that the job writes."""
 
     spec: TensorOutput
-    tensor: torch.Tensor
+    tensor: Any
 
-    def check_dtype(self, result: torch.Tensor) -> None:
+    def check_dtype(self, result: Tensor) -> None:
         """Check that a result of this dtype can be stored without losing more than a float's precision.
 
         Raises
@@ -154,48 +155,41 @@ class OutputTensor:
             If the result is floating and the items are not: a cast would cut or wrap its values.
         """
         if result.is_floating_point() and not self.tensor.is_floating_point():
-            stored, returned = _dtype_name(self.tensor), _dtype_name(result)
+            stored, returned = dtype_name(self.tensor), dtype_name(result)
             raise ModelError(
                 f"output '{self.spec.name}' is {returned}, and its items are {stored}, which cannot hold it: "
                 f"declare the items as float32, or return {stored} from the model"
             )
 
-    def check_range(self, result: torch.Tensor) -> None:
+    def check_range(self, result: Tensor, tensors: TensorLibrary) -> None:
         """Check that the items' dtype can hold every value of an integer result.
+
+        Parameters
+        ----------
+        result
+            That is to be stored.
+        tensors
+            That made it.
 
         Raises
         ------
         ModelError
             If a value is out of range: a cast would wrap it.
         """
-        if self.tensor.is_floating_point() or result.dtype in (self.tensor.dtype, torch.bool):
+        stored, returned = dtype_name(self.tensor), dtype_name(result)
+        if self.tensor.is_floating_point() or returned in (stored, "bool"):
             return
-        lowest, highest = _integer_limits(self.tensor.dtype)
-        least, greatest = _integer_limits(result.dtype)
+        lowest, highest = dtype_limits(stored)
+        least, greatest = dtype_limits(returned)
         if (lowest <= least and greatest <= highest) or not result.numel():
             return
-        # As int64 a uint64 over the range of int64 is negative, which no dtype but uint64 holds then.
-        least, greatest = (int(value) for value in torch.aminmax(result.to(torch.int64)))
-        if result.dtype == torch.uint64 and least < 0:
-            least, greatest = greatest, least + (1 << 64)
+        least, greatest = tensors.integer_range(result)
         if least < lowest or greatest > highest:
             wrong = least if least < lowest else greatest
-            stored = _dtype_name(self.tensor)
             raise ModelError(
                 f"output '{self.spec.name}' has the value {wrong}, and its items are {stored}, which hold "
                 f"{lowest} to {highest}: declare the items in a wider dtype"
             )
-
-
-def _integer_limits(dtype: torch.dtype) -> tuple[int, int]:
-    if dtype == torch.bool:
-        return 0, 1
-    limits = torch.iinfo(dtype)
-    return int(limits.min), int(limits.max)
-
-
-def _dtype_name(tensor: torch.Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
 
 
 class Outputs:
@@ -214,18 +208,18 @@ class Outputs:
     def __init__(self, signature: Signature, mapped: MappedBlob, place: Place) -> None:
         self._signature = signature
         self._place = place
-        self._mapped = blob_tensor(mapped)
+        self._mapped = place.tensors.blob_tensor(mapped)
         self._blob = place.output_for(self._mapped)
         self._outputs = [
-            OutputTensor(spec, view(self._blob, plan_view(mapped.placement, spec.items)))
+            OutputTensor(spec, place.tensors.view(self._blob, plan_view(mapped.placement, spec.items)))
             for spec in signature.outputs
         ]
 
-    def rows(self, begin: int, end: int) -> list[torch.Tensor]:
+    def rows(self, begin: int, end: int) -> list[Any]:
         """Return the views of the rows from `begin` to before `end`, for a model that stores them itself."""
         return [output.tensor.narrow(0, begin, end - begin) for output in self._outputs]
 
-    def check(self, results: Sequence[torch.Tensor], rows: int) -> None:
+    def check(self, results: Sequence[Tensor], rows: int) -> None:
         """Check what the model returned for a number of rows.
 
         Raises
@@ -238,7 +232,7 @@ class Outputs:
         for output, result in zip(self._outputs, results, strict=True):
             output.check_dtype(result)
 
-    def write(self, results: Sequence[torch.Tensor], begin: int, end: int) -> None:
+    def write(self, results: Sequence[Tensor], begin: int, end: int) -> None:
         """Write a batch's outputs to its rows, cast to the items' dtypes.
 
         This is the one copy of a job on the CPU: from the model's memory to the file's.
@@ -250,7 +244,7 @@ class Outputs:
         """
         self.check(results, end - begin)
         for output, result in zip(self._outputs, results, strict=True):
-            output.check_range(result)
+            output.check_range(result, self._place.tensors)
             output.tensor.narrow(0, begin, end - begin).copy_(result)
 
     def finish(self) -> None:

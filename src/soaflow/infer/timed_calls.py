@@ -16,11 +16,11 @@ from soaflow.errors import ProofError
 from soaflow.infer.backends import Backend
 from soaflow.infer.closeness import disagreement
 from soaflow.infer.devices import InPlace
-from soaflow.infer.memory import blob_in_memory
 from soaflow.infer.tensors import Outputs, input_tensors
 from soaflow.soa.arrangement import item_array
 from soaflow.soa.batches import batch_ranges
 from soaflow.soa.layout import ItemKind
+from soaflow.soa.mapping import blob_in_memory
 from soaflow.soa.signature import Signature
 from soaflow.soa.storage import MappedBlob
 

@@ -4,11 +4,10 @@ The invariant: the predictions are those of a job, as both call the same backend
 """
 
 import argparse
+import importlib.metadata
 import sys
 from collections.abc import Collection
 from pathlib import Path
-
-import torch
 
 from soaflow.archives import AOT, FAT
 from soaflow.description import read_description
@@ -19,7 +18,6 @@ from soaflow.infer.tensors import Outputs, check_layouts, input_tensors
 from soaflow.soa.batches import batch_ranges
 from soaflow.soa.signature import PREDICTION_COLLECTION, Signature
 from soaflow.soa.storage import EVENTS, PREDICTIONS, map_blob, mapping_new, read_header
-from soaflow.threads import run_single_threaded
 from soaflow.verification import CPU
 
 ROWS, BATCH_ROWS = 500, 200
@@ -49,30 +47,34 @@ def predict(
     OutputError
         If the predictions cannot be written.
     """
-    run_single_threaded()
     description = read_description(artifact)
     if description.kind not in (AOT, FAT):
         raise ArtifactError(f"{artifact} is of kind {description.kind}: name an AOT artifact")
     signature = Signature.from_mapping(description.signature, artifact)
     if description.dtype == "float64":
         signature = signature.with_float64_outputs()
-    place = InPlace()
     header = read_header(events, EVENTS)
     check_layouts(header, signature)
     blobs = {name: map_blob(header, name) for name in signature.collections}
+    backend = backends.aot(
+        artifact,
+        Signature.from_mapping(description.signature, artifact),
+        accept=accept,
+        without_torch=True,
+    )
+    place = InPlace(backend.tensors)
     rows = min(ROWS, blobs[signature.sliced_collection].placement.rows)
     inputs = input_tensors(signature, blobs, BATCH_ROWS, place)
-    backend = backends.aot(artifact, Signature.from_mapping(description.signature, artifact), accept=accept)
     attributes = {
         "model": description.model,
         "variant": "_".join((*description.targets, description.profile)).replace("-", "_"),
         "computing_dtype": description.dtype,
-        "torch_version": str(torch.__version__),
+        "torch_version": importlib.metadata.version("torch"),
         **{key: str(header.attributes[key]) for key in ("dataset", "shard") if key in header.attributes},
         **{f"{name}_layout_sha256": blob.placement.layout.digest() for name, blob in blobs.items()},
     }
     placements = {PREDICTION_COLLECTION: signature.output_layout.place(rows)}
-    with mapping_new(predictions, PREDICTIONS, placements, attributes) as written, torch.inference_mode():
+    with mapping_new(predictions, PREDICTIONS, placements, attributes) as written:
         outputs = Outputs(signature, written[PREDICTION_COLLECTION], place)
         for index, (begin, end) in enumerate(batch_ranges(rows, BATCH_ROWS)):
             tensors = [tensor.batch(index, begin, end) for tensor in inputs]

@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from soaflow.infer.proof import InputProof
 from soaflow.soa.layout import DTYPE_BYTES
 from soaflow.soa.signature import RowRange
+from soaflow.soa.tensor_library import Tensor
 from soaflow.soa.views import ViewPlan
 
 
@@ -69,7 +68,7 @@ class _Sightings:
     bytes_declared: int = 0
     bytes_copied_by_backend: int = 0
 
-    def add(self, tensor: torch.Tensor, index: int, begin_row: int, end_row: int) -> None:
+    def add(self, tensor: Tensor, index: int, begin_row: int, end_row: int) -> None:
         self.tensors += 1
         offset, sizes = self.watched.place(index, begin_row, end_row)
         if not tensor.numel():
@@ -81,7 +80,7 @@ class _Sightings:
             self.bytes_copied += tensor.numel() * tensor.element_size()
             return
         plan = self.watched.plan
-        self.misplaced += (begin, tuple(tensor.shape), tensor.stride(), tensor.element_size()) != (
+        self.misplaced += (begin, tuple(tensor.shape), tuple(tensor.stride()), tensor.element_size()) != (
             offset,
             sizes,
             plan.strides,
@@ -90,7 +89,7 @@ class _Sightings:
         self.lowest = begin if self.lowest is None else min(self.lowest, begin)
         self.highest = max(self.highest, end)
 
-    def add_copy(self, tensor: torch.Tensor, index: int, begin_row: int, end_row: int) -> None:
+    def add_copy(self, tensor: Tensor, index: int, begin_row: int, end_row: int) -> None:
         """Note what the backend made of a tensor that it says it copies."""
         _, sizes = self.watched.place(index, begin_row, end_row)
         self.misplaced += tuple(tensor.shape) != sizes
@@ -99,9 +98,10 @@ class _Sightings:
             self.bytes_copied_by_backend += tensor.numel() * tensor.element_size()
 
 
-def extent_bytes(tensor: torch.Tensor) -> int:
+def extent_bytes(tensor: Tensor) -> int:
     """Return the bytes from a tensor's first element to the end of its last one in memory.
 
+    >>> import torch
     >>> extent_bytes(torch.zeros(3, 64).t())  # [64, 3], strides [1, 64], float32
     768
     """
@@ -155,8 +155,8 @@ class Witness:
         return watched
 
     def before_copy(
-        self, copy: Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]]
-    ) -> Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]]:
+        self, copy: Callable[[Sequence[Tensor]], Sequence[Tensor]]
+    ) -> Callable[[Sequence[Tensor]], Sequence[Tensor]]:
         """Return a backend's copying function that first notes the tensors it is to copy.
 
         Parameters
@@ -165,7 +165,7 @@ class Witness:
             Takes the tensors of all inputs, and returns those for the program.
         """
 
-        def watched(inputs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        def watched(inputs: Sequence[Tensor]) -> Sequence[Tensor]:
             started = time.perf_counter()
             for sightings, tensor in zip(self._sightings, inputs, strict=True):
                 if sightings.watched.name in self._copied:
@@ -176,7 +176,7 @@ class Witness:
 
         return watched
 
-    def _note(self, tensors: Sequence[torch.Tensor]) -> None:
+    def _note(self, tensors: Sequence[Tensor]) -> None:
         started = time.perf_counter()
         self.calls += 1
         inputs = tensors[: len(self._sightings)]  # outputs that are stored follow

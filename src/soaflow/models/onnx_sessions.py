@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-import torch
+from soaflow.soa.tensor_library import TensorLibrary, torch_library
 
 _NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
@@ -20,6 +20,8 @@ class OnnxSession:
     ----------
     model
         Its file, or its bytes.
+    tensors
+        The library of the tensors that it takes and returns; torch's by default.
 
     Raises
     ------
@@ -27,7 +29,7 @@ class OnnxSession:
         Or another error of onnxruntime's, if it cannot run the model.
     """
 
-    def __init__(self, model: Path | bytes) -> None:
+    def __init__(self, model: Path | bytes, tensors: TensorLibrary | None = None) -> None:
         onnxruntime = onnxruntime_without_telemetry()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -37,9 +39,10 @@ class OnnxSession:
         options.log_severity_level = 4  # errors are raised; onnxruntime would print them too
         source = model if isinstance(model, bytes) else str(model)
         self._session: Any = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        self._tensors = tensors or torch_library()
         self._names = [entry.name for entry in self._session.get_inputs()]
 
-    def __call__(self, *inputs: torch.Tensor) -> list[torch.Tensor]:
+    def __call__(self, *inputs: Any) -> list[Any]:
         """Run the model.
 
         Parameters
@@ -49,7 +52,7 @@ class OnnxSession:
 
         Returns
         -------
-        list of torch.Tensor
+        list
             The outputs, in memory of onnxruntime's.
 
         Raises
@@ -61,7 +64,7 @@ class OnnxSession:
             if not tensor.is_contiguous():
                 raise ValueError(f"an input of sizes {list(tensor.shape)} is not contiguous")
         values = {name: tensor.numpy() for name, tensor in zip(self._names, inputs, strict=True)}
-        return [torch.from_numpy(result) for result in self._session.run(None, values)]
+        return [self._tensors.from_array(result) for result in self._session.run(None, values)]
 
 
 def onnxruntime_without_telemetry() -> Any:
@@ -70,8 +73,3 @@ def onnxruntime_without_telemetry() -> Any:
     import onnxruntime  # noqa: PLC0415  after the environment that it reads
 
     return onnxruntime
-
-
-def row_major(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a row-major copy of a tensor, always in memory of its own."""
-    return tensor.clone(memory_format=torch.contiguous_format)

@@ -6,10 +6,12 @@ that, runs compilers to print a warning, and parses a tree again each call.
 
 from collections.abc import Callable
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from soaflow.errors import ArtifactError
+
+if TYPE_CHECKING:
+    import torch
 
 MODEL_IN_PACKAGE = "model"
 """Name of the model in a package that holds one; in a fat package each has the name of its target."""
@@ -17,7 +19,7 @@ MODEL_IN_PACKAGE = "model"
 
 def load_package(
     path: Path | str, device: str = "cpu", name: str = MODEL_IN_PACKAGE
-) -> Callable[[list[torch.Tensor]], list[torch.Tensor]]:
+) -> "Callable[[list[torch.Tensor]], list[torch.Tensor]]":
     """Load one model of a package, as what is called with the list of inputs and returns the list of outputs.
 
     A call checks nothing: inputs that do not hold the artifact's contract are read out of bounds.
@@ -36,6 +38,8 @@ def load_package(
     ArtifactError
         If it is no AOTInductor package.
     """
+    import torch  # noqa: PLC0415  not in every job
+
     single_threaded, runners, device_index = True, 1, 0 if device == "cuda" else -1
     try:
         loader = torch._C._aoti.AOTIModelPackageLoader(

@@ -87,7 +87,6 @@ def make_file(
         If the operating system refuses the write.
     """
     _check_collections(placements)
-    descriptions = {name: json.dumps(p.layout.to_mappings()) for name, p in placements.items()}
     with h5py.File(
         path,
         "x",
@@ -95,19 +94,9 @@ def make_file(
         locking="best-effort",
         alignment_threshold=1,
         alignment_interval=max((p.layout.alignment for p in placements.values()), default=8),
-        meta_block_size=_metadata_bytes(placements, descriptions, attributes),
+        meta_block_size=_metadata_bytes(placements, attributes),
     ) as file:
-        _set_text(file, "soaflow", kind)
-        file.attrs["schema_version"] = SCHEMA_VERSION
-        for key, value in sorted(attributes.items()):
-            _set_attribute(file, f"{ATTRIBUTE_PREFIX}{key}", value)
-        for index, (name, placement) in enumerate(placements.items()):
-            group = file.create_group(name)
-            group.attrs["index"] = index
-            group.attrs["rows"] = placement.rows
-            group.attrs["alignment"] = placement.layout.alignment
-            _set_text(group, "layout", descriptions[name])
-            _set_text(group, "layout_sha256", placement.layout.digest())
+        describe(file, kind, placements, attributes)
         ends = [
             _make_dataset(file[name], placement, item)
             for name, placement in placements.items()
@@ -116,6 +105,37 @@ def make_file(
     bytes_needed = max([path.stat().st_size, *ends])
     reserve(path, bytes_needed)
     return bytes_needed
+
+
+def describe(
+    file: h5py.File, kind: str, placements: Mapping[str, Placement], attributes: Mapping[str, Attribute]
+) -> None:
+    """Write all that a new file says of itself, and a group for each collection.
+
+    Parameters
+    ----------
+    file
+        Open for writing, empty.
+    kind, placements, attributes
+        As in `make_file`.
+    """
+    _set_text(file, "soaflow", kind)
+    file.attrs["schema_version"] = SCHEMA_VERSION
+    for key, value in sorted(attributes.items()):
+        _set_attribute(file, f"{ATTRIBUTE_PREFIX}{key}", value)
+    for index, (name, placement) in enumerate(placements.items()):
+        group = file.create_group(name)
+        group.attrs["index"] = index
+        group.attrs["rows"] = placement.rows
+        group.attrs["alignment"] = placement.layout.alignment
+        _set_text(group, "layout", _layout_text(placement))
+        _set_text(group, "layout_sha256", placement.layout.digest())
+
+
+def label_dataset(dataset: h5py.Dataset, item: Item) -> None:
+    """Write what a dataset says of itself."""
+    _set_text(dataset, "kind", item.kind.value)
+    _set_text(dataset, "unit", item.unit)
 
 
 def reserve(path: Path, size: int) -> None:
@@ -139,6 +159,10 @@ def item_array(buffer: memoryview, placement: Placement, name: str) -> npt.NDArr
     return np.ndarray(shape, stored_dtype(item), buffer, placement.offsets[name], strides)
 
 
+def _layout_text(placement: Placement) -> str:
+    return json.dumps(placement.layout.to_mappings())
+
+
 def _check_collections(placements: Mapping[str, Placement]) -> None:
     for name in placements:
         if not is_identifier(name):
@@ -149,13 +173,9 @@ def _check_collections(placements: Mapping[str, Placement]) -> None:
         raise LayoutError(f"collections of one file need one alignment, and these have {listed}")
 
 
-def _metadata_bytes(
-    placements: Mapping[str, Placement],
-    descriptions: Mapping[str, str],
-    attributes: Mapping[str, Attribute],
-) -> int:
+def _metadata_bytes(placements: Mapping[str, Placement], attributes: Mapping[str, Attribute]) -> int:
     items = [item for placement in placements.values() for item in placement.layout.items]
-    texts = [*descriptions.values(), *(str(value) for value in attributes.values())]
+    texts = [*map(_layout_text, placements.values()), *(str(value) for value in attributes.values())]
     # A text is counted twice: HDF5 may move an object's header when it grows and leave the old place empty.
     return (
         _METADATA_BYTES
@@ -175,8 +195,7 @@ def _make_dataset(group: h5py.Group, placement: Placement, item: Item) -> int:
     space = h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR)
     stored_type = h5py.h5t.py_create(stored_dtype(item), logical=True)
     dataset = h5py.Dataset(h5py.h5d.create(group.id, item.name.encode(), stored_type, space, properties))
-    _set_text(dataset, "kind", item.kind.value)
-    _set_text(dataset, "unit", item.unit)
+    label_dataset(dataset, item)
     offset = dataset.id.get_offset()
     return 0 if offset is None else offset + placement.item_bytes(item.name)
 

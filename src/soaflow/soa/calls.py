@@ -9,16 +9,15 @@ alignment, which a slice of its rows does not show, is `soaflow.soa.mapping`'s t
 
 from collections.abc import Sequence
 
-import torch
-
 from soaflow.errors import ContractError, ModelError
 from soaflow.soa.contract import inner_sizes
 from soaflow.soa.layout import Item, ItemKind
 from soaflow.soa.signature import RowRange, Signature, TensorInput
+from soaflow.soa.tensor_library import Tensor, dtype_name, is_tensor
 from soaflow.soa.views import inner_planes
 
 
-def check_inputs(signature: Signature, inputs: Sequence[torch.Tensor]) -> None:
+def check_inputs(signature: Signature, inputs: Sequence[Tensor]) -> None:
     """Check the tensors of one call.
 
     Parameters
@@ -56,13 +55,13 @@ def check_inputs(signature: Signature, inputs: Sequence[torch.Tensor]) -> None:
             raise ContractError(f"input '{spec.name}' has {count} rows, and the call needs {expected}")
 
 
-def call_rows(signature: Signature, inputs: Sequence[torch.Tensor]) -> int:
+def call_rows(signature: Signature, inputs: Sequence[Tensor]) -> int:
     """Return the number of rows of a call, B."""
     pairs = zip(signature.inputs, inputs, strict=True)
-    return next(len(tensor) for spec, tensor in pairs if spec.rows is RowRange.SLICED)
+    return next(tensor.shape[0] for spec, tensor in pairs if spec.rows is RowRange.SLICED)
 
 
-def check_outputs(signature: Signature, rows: int, outputs: Sequence[torch.Tensor]) -> None:
+def check_outputs(signature: Signature, rows: int, outputs: Sequence[Tensor]) -> None:
     """Check what a model returned; whether the items can hold real results is checked when they are written.
 
     Parameters
@@ -86,7 +85,7 @@ def check_outputs(signature: Signature, rows: int, outputs: Sequence[torch.Tenso
             f"({names}): declare the outputs that it returns"
         )
     for spec, tensor in zip(signature.outputs, outputs, strict=True):
-        if not isinstance(tensor, torch.Tensor):
+        if not is_tensor(tensor):
             raise ModelError(f"output '{spec.name}' is a {type(tensor).__name__}: return a tensor")
         if tensor.is_complex():
             raise ModelError(f"output '{spec.name}' is complex, which no item can hold: return real numbers")
@@ -99,10 +98,11 @@ def check_outputs(signature: Signature, rows: int, outputs: Sequence[torch.Tenso
             )
 
 
-def _check_form(spec: TensorInput, item: Item, tensor: torch.Tensor) -> None:
-    if tensor.dtype is not getattr(torch, item.dtype):
-        got = str(tensor.dtype).removeprefix("torch.")
-        raise ContractError(f"input '{spec.name}' has dtype {got}, and the contract says {item.dtype}")
+def _check_form(spec: TensorInput, item: Item, tensor: Tensor) -> None:
+    if dtype_name(tensor) != item.dtype:
+        raise ContractError(
+            f"input '{spec.name}' has dtype {dtype_name(tensor)}, and the contract says {item.dtype}"
+        )
     inner = inner_sizes(item, len(spec.items))
     if tensor.dim() != 1 + len(inner) or tuple(tensor.shape[1:]) != inner:
         expected = ", ".join(["rows", *map(str, inner)])
@@ -111,7 +111,7 @@ def _check_form(spec: TensorInput, item: Item, tensor: torch.Tensor) -> None:
         )
 
 
-def _check_strides(spec: TensorInput, item: Item, tensor: torch.Tensor) -> int | None:
+def _check_strides(spec: TensorInput, item: Item, tensor: Tensor) -> int | None:
     """Check the strides, and return S where they show it."""
     rows, strides = tensor.shape[0], tensor.stride()
     if rows == 0:
@@ -140,7 +140,7 @@ def _check_strides(spec: TensorInput, item: Item, tensor: torch.Tensor) -> int |
     return capacity
 
 
-def _check_alignment(spec: TensorInput, item: Item, tensor: torch.Tensor, capacity: int | None) -> None:
+def _check_alignment(spec: TensorInput, item: Item, tensor: Tensor, capacity: int | None) -> None:
     if tensor.data_ptr() % item.itemsize:
         raise ContractError(
             f"input '{spec.name}' lies at address {tensor.data_ptr():#x}, and the contract says a "

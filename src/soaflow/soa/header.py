@@ -27,6 +27,7 @@ from soaflow.soa.arrangement import (
     stored_dtype,
 )
 from soaflow.soa.layout import Item, Layout, Placement
+from soaflow.soa.virtual import check_virtual
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +256,8 @@ def checked_dataset(
     Raises
     ------
     StorageError
-        If it is not there, or of another shape or dtype than its layout says.
+        If it is not there, of another shape or dtype than its layout says, or shows rows of a file that is
+        not there.
     """
     label = f"{path}: dataset '{collection}/{item.name}'"
     with _damage_as_storage_error(label):
@@ -271,6 +273,7 @@ def checked_dataset(
             raise StorageError(
                 f"{label} has dtype {dataset.dtype}, and its layout says {dtype}: write it again"
             )
+        check_virtual(path, label, dataset)
     return dataset
 
 

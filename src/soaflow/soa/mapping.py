@@ -1,9 +1,11 @@
-"""Blobs of files, mapped into memory without reading them.
+"""Blobs of files, mapped into memory without reading them, and blobs that no file keeps.
 
 The invariant: a blob's address is a multiple of its layout's alignment, because its start in the
-file is one and no alignment exceeds a page.
+file is one and no alignment exceeds a page. What a blob in memory holds lies where the same layout has it
+in a file.
 """
 
+import ctypes
 import mmap
 import os
 from dataclasses import dataclass
@@ -16,6 +18,9 @@ from soaflow.errors import StorageError
 from soaflow.soa.arrangement import item_array
 from soaflow.soa.header import FileHeader
 from soaflow.soa.layout import Placement
+
+UNTOUCHED = 0xFF
+"""Of memory for outputs, each byte before anything is stored; as a floating number it is NaN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +97,10 @@ def map_blob(header: FileHeader, collection: str, *, shared: bool = False) -> Ma
         raise StorageError(f"{header.path} cannot be mapped into memory: {reason}") from error
     buffer = memoryview(mapped)[lead:]
     return MappedBlob(stored.placement, buffer, np.frombuffer(buffer, np.uint8).ctypes.data)
+
+
+def blob_in_memory(placement: Placement) -> MappedBlob:
+    """Return a blob of zeros, mapped from no file; it starts at the beginning of a page."""
+    memory = mmap.mmap(-1, max(1, placement.blob_bytes))
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    return MappedBlob(placement, memoryview(memory)[: placement.blob_bytes], address)

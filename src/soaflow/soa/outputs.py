@@ -5,12 +5,10 @@ The invariant: every byte that no output was stored to is still `UNTOUCHED`, whi
 
 import torch
 
+from soaflow.soa.mapping import UNTOUCHED
 from soaflow.soa.signature import Signature
 from soaflow.soa.tensors import view
 from soaflow.soa.views import plan_view
-
-UNTOUCHED = 0xFF
-"""Each byte before anything is stored; as a floating number it is NaN."""
 
 
 class OutputBlob:

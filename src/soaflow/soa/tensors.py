@@ -1,12 +1,18 @@
 """Torch tensors that are views of a mapped blob.
 
-The invariant: a tensor made here shares the blob's memory; nothing is copied. A job for another
-device moves the whole blob once, and the views are then made there.
+The invariant: a tensor made here shares the blob's memory; nothing is copied but by `row_major`. A job for
+another device moves the whole blob once, and the views are then made there. The module is a
+`soaflow.soa.tensor_library.TensorLibrary`.
 """
 
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy.typing as npt
 import torch
 
-from soaflow.soa.storage import MappedBlob
+from soaflow import threads
+from soaflow.soa.mapping import MappedBlob
 from soaflow.soa.views import ViewPlan
 
 
@@ -31,3 +37,32 @@ def view(blob: torch.Tensor, plan: ViewPlan) -> torch.Tensor:
     if not blob.numel():
         return torch.empty(0, dtype=dtype, device=blob.device).as_strided(plan.sizes, plan.strides)
     return blob.view(dtype).as_strided(plan.sizes, plan.strides, plan.byte_offset // dtype.itemsize)
+
+
+def from_array(array: npt.NDArray[Any]) -> torch.Tensor:
+    """Return a tensor over the memory of an array."""
+    return torch.from_numpy(array)
+
+
+def row_major(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a row-major copy of a tensor, always in memory of its own."""
+    return tensor.clone(memory_format=torch.contiguous_format)
+
+
+def integer_range(tensor: torch.Tensor) -> tuple[int, int]:
+    """Return the least and the greatest value of a tensor of integers that has some."""
+    # As int64 a uint64 over the range of int64 is negative, which no uint64 is.
+    least, greatest = (int(value) for value in torch.aminmax(tensor.to(torch.int64)))
+    if tensor.dtype == torch.uint64 and least < 0:
+        return greatest, least + (1 << 64)
+    return least, greatest
+
+
+def computing_only() -> AbstractContextManager[Any]:
+    """Return a context in which nothing is kept for gradients."""
+    return torch.inference_mode()
+
+
+def run_single_threaded() -> None:
+    """Make torch run on the calling thread alone, for the rest of the process."""
+    threads.run_single_threaded()

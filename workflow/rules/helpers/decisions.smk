@@ -1,10 +1,6 @@
 # What the decisions of a model are measured from.
 
 
-def dataset_predictions(wildcards):
-    return dataset_files(PREDICTIONS, wildcards)
-
-
 def dataset_references(wildcards):
     return dataset_files(PREDICTIONS, wildcards, variant=REFERENCE.name)
 

@@ -45,3 +45,19 @@ def variant_files(model, variant):
 
 def variant_entry(wildcards):
     return VARIANT_ENTRIES[wildcards.variant]
+
+
+def dataset_predictions(wildcards):
+    """The predictions for all shards, in the order of the rows."""
+    return dataset_files(PREDICTIONS, wildcards)
+
+
+def gathered_files():
+    """One file a dataset, model and variant, the reference among them."""
+    gathered = "results/predictions/{dataset}/{model}.{variant}.h5"
+    references = [
+        gathered.format(dataset=dataset, model=model.name, variant=REFERENCE.name)
+        for model in settings.models.values()
+        for dataset in model.datasets
+    ]
+    return run_files(gathered) + references
