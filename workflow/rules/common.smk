@@ -46,6 +46,20 @@ def script_code(name):
     return code_digest(workflow.source_path(f"../scripts/{name}.py"))
 
 
+def runs_jobs_here():
+    """Whether this Snakemake decides that jobs run on this machine.
+
+    It does not where it submits them, just plans, reports or unlocks, nor where it was itself submitted: there the job
+    says in its own log what the machine lacks.
+    """
+    return (
+        workflow.executor_plugin is not None
+        and workflow.local_exec
+        and not workflow.dryrun
+        and not workflow.remote_exec
+    )
+
+
 def one_of(names):
     """A regular expression for exactly these names; it matches nothing if there are none."""
     return "|".join(map(re.escape, names)) or "(?!)"
