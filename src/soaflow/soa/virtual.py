@@ -17,6 +17,9 @@ from soaflow.errors import StorageError
 from soaflow.soa.arrangement import dataset_shape, label_dataset, stored_dtype
 from soaflow.soa.layout import Item, Placement
 
+_THE_FILE_ITSELF = "."
+"""How HDF5 names it as a source."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -98,9 +101,10 @@ def check_virtual(path: Path, label: str, dataset: h5py.h5d.DatasetID) -> None:
         return
     for index in range(properties.get_virtual_count()):
         name = os.fsdecode(properties.get_virtual_filename(index)).replace("%%", "%")
+        source = path if name == _THE_FILE_ITSELF else path.parent / name
         expected = properties.get_virtual_srcspace(index).shape
         try:
-            with h5py.File(path.parent / name, "r", locking="best-effort") as file:
+            with h5py.File(source, "r", locking="best-effort") as file:
                 found = file.get(properties.get_virtual_dsetname(index))
                 sound = (
                     isinstance(found, h5py.Dataset)
@@ -109,18 +113,22 @@ def check_virtual(path: Path, label: str, dataset: h5py.h5d.DatasetID) -> None:
                 )
         except OSError as error:
             raise StorageError(
-                f"{label} shows rows of {path.parent / name}, which is not there or cannot be read: make "
+                f"{label} shows rows of {source}, which is not there or cannot be read: make "
                 "that file, or move all files together"
             ) from error
         if not sound:
             raise StorageError(
-                f"{label} shows rows of {path.parent / name}, which has become another: gather the shards "
-                "again"
+                f"{label} shows rows of {source}, which has become another: gather the shards again"
             )
 
 
 def _has_rows(found: tuple[int, ...], shown: tuple[int, ...]) -> bool:
-    """Tell whether a dataset has just the rows shown; planes of an eigen item are longer, padded."""
+    """Tell whether a dataset has just the rows shown; planes of an eigen item are longer, padded.
+
+    HDF5 knows no shape of a source that another tool has taken whole.
+    """
+    if not shown:
+        return True
     if len(shown) == 1:
         return found == shown
     return found[:-1] == shown[:-1] and found[-1] >= shown[-1]
