@@ -249,12 +249,7 @@ def _draw_times(axes: Axes, rules: Sequence[RuleCost]) -> None:
         axes.text(total, place, each, va="center", size="x-small", color=INK)
     axes.set_xlim(0, 1.45 * max(seconds))
     axes.set_xlabel("sum of the jobs' times [s]")
-    axes.legend(
-        ncols=2,
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0 + 1.05 / max(_LEAST_ROWS, len(rules))),
-        fontsize="x-small",
-    )
+    _write_legend(axes, rules)
 
 
 def _draw_memory(axes: Axes, rules: Sequence[RuleCost]) -> None:
@@ -274,45 +269,37 @@ def _draw_memory(axes: Axes, rules: Sequence[RuleCost]) -> None:
     )
     _write_values(axes, largest)
     axes.set_xlabel("resident memory [MiB]")
-    axes.legend(
-        ncols=2,
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0 + 1.05 / max(_LEAST_ROWS, len(rules))),
-        fontsize="x-small",
-    )
+    _write_legend(axes, rules)
 
 
 def _draw_traffic(axes: Axes, rules: Sequence[RuleCost]) -> None:
-    written = [rule.total("io_out") for rule in rules]
-    read = [rule.total("io_in") for rule in rules]
-    axes.barh(
-        [place - 0.18 for place in range(len(rules))],
-        [value or 0.0 for value in read],
-        height=0.34,
-        color=PALETTE[1],
-        edgecolor="white",
-        hatch="//",
-        label="read",
-    )
-    axes.barh(
-        [place + 0.18 for place in range(len(rules))],
-        [value or 0.0 for value in written],
-        height=0.34,
-        color=PALETTE[0],
-        label="written",
-    )
-    both = [
-        None if out is None or into is None else max(out, into)
-        for out, into in zip(written, read, strict=True)
-    ]
-    _write_values(axes, both)
+    largest = [rule.total("io_in") for rule in rules]
+    for quantity, label, aside, colour, hatch in (
+        ("io_in", "read", -0.18, PALETTE[1], "//"),
+        ("io_out", "written", 0.18, PALETTE[0], ""),
+    ):
+        sums = [rule.total(quantity) for rule in rules]
+        axes.barh(
+            [place + aside for place in range(len(rules))],
+            [value or 0.0 for value in sums],
+            height=0.34,
+            color=colour,
+            edgecolor="white",
+            hatch=hatch,
+            label=label,
+        )
+        largest = [
+            None if value is None or other is None else max(value, other)
+            for value, other in zip(sums, largest, strict=True)
+        ]
+    _write_values(axes, largest)
     axes.set_xlabel("read and written [MiB]")
-    axes.legend(
-        ncols=2,
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0 + 1.05 / max(_LEAST_ROWS, len(rules))),
-        fontsize="x-small",
-    )
+    _write_legend(axes, rules)
+
+
+def _write_legend(axes: Axes, rules: Sequence[RuleCost]) -> None:
+    above = 1.0 + 1.05 / max(_LEAST_ROWS, len(rules))
+    axes.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, above), fontsize="x-small")
 
 
 def _write_values(axes: Axes, values: Sequence[float | None]) -> None:
