@@ -28,6 +28,8 @@ def test_a_cuda_variant_without_a_gpu_is_refused_before_any_job(
     assert done.returncode != 0
     assert "variant 'gpu' runs on cuda, and this machine shows no NVIDIA GPU" in done.stderr
     assert not (checkout.folder / "results").exists()
+    planned = checkout.snakemake("--dry-run", "--quiet")  # as on the head node of a farm
+    assert planned.returncode == 0, planned.stderr
 
 
 def test_a_target_that_this_machine_cannot_build_is_refused_before_any_job(

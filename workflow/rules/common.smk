@@ -21,7 +21,9 @@ def read_settings():
     """The checked configuration; a mistake in it stops Snakemake with one sentence."""
     schema = Path(workflow.source_path("../schemas/config.schema.yaml"))
     try:
-        return Config.from_mapping(config, yaml.load(schema.read_text(), Loader=yaml.CSafeLoader))
+        return Config.from_mapping(
+            config, yaml.load(schema.read_text(), Loader=yaml.CSafeLoader)
+        )
     except SoaflowError as error:
         raise WorkflowError(str(error)) from error
 
@@ -42,6 +44,20 @@ def read_model_code(models):
 def script_code(name):
     """The digest of a script with everything that it imports."""
     return code_digest(workflow.source_path(f"../scripts/{name}.py"))
+
+
+def runs_jobs_here():
+    """Whether this Snakemake decides that jobs run on this machine.
+
+    It does not where it submits them, just plans, reports or unlocks, nor where it was itself submitted: there the job
+    says in its own log what the machine lacks.
+    """
+    return (
+        workflow.executor_plugin is not None
+        and workflow.local_exec
+        and not workflow.dryrun
+        and not workflow.remote_exec
+    )
 
 
 def one_of(names):

@@ -6,7 +6,7 @@ from soaflow.targets import find_target, levels_of, require_buildable
 
 def buildable_program(wildcards):
     """The program, unless this machine cannot build for the target and the job would run here."""
-    if workflow.local_exec:
+    if runs_jobs_here():
         try:
             require_buildable(find_target(wildcards.target))
         except TargetError as error:

@@ -10,8 +10,8 @@ GPU_VARIANTS = [name for name in settings.variants if name not in CPU_VARIANTS]
 
 
 def require_here(variant):
-    """Refuse a variant whose device this machine lacks, unless the job runs on another machine."""
-    if workflow.local_exec:
+    """Refuse a variant whose device this machine lacks, if it is this machine that will run it."""
+    if runs_jobs_here():
         try:
             require_device(variant.device, asked_by=f"variant '{variant.name}'")
         except DeviceError as error:
