@@ -16,10 +16,15 @@ onstart:
         workflow.scheduler.job_rate_limiter = None
 
 
+onerror:
+    logger.error(describe_failures())
+
+
 report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/helpers/failures.smk"
 include: "workflow/rules/events.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/export.smk"
