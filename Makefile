@@ -5,9 +5,10 @@ EVENTS ?= 1000000
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+SUBMITTER := $(VENV)/submitter
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check emulator portability profiles speed benchmark clean
+.PHONY: help install run test check emulator portability profiles speed benchmark batch slurm clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +58,19 @@ speed: install  ## How fast each variant of each model is and what its start cos
 
 benchmark: install  ## Measure generation, mapping and a job's cost; EVENTS=10000000 for 10^8 rows
 	SOAFLOW_BENCHMARK_EVENTS=$(EVENTS) PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-sort=name
+
+batch: $(SUBMITTER)  ## Add to the environment what submits to a farm with Slurm
+
+$(SUBMITTER): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[slurm]'
+	@touch $@
+
+slurm: run batch  ## The default run and faults on a real Slurm, started on this machine for it, as root
+	tests/slurm/one-machine install
+	tests/slurm/one-machine up
+	@export PATH="$(CURDIR)/$(BIN):$$PATH"; \
+	SOAFLOW_SLURM_TESTS=required python -m pytest --durations=0 tests/slurm; status=$$?; \
+	tests/slurm/one-machine down; exit $$status
 
 clean:  ## Remove all results and the environment
 	rm -rf results .snakemake $(VENV)

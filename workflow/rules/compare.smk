@@ -15,6 +15,8 @@ rule measure_differences:
         "results/benchmarks/differences/{dataset}/{shard}/{model}.{variant}.tsv"
     wildcard_constraints:
         variant=one_of(settings.variants),
+    group:
+        "inference"
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -47,6 +49,8 @@ rule judge:
         "results/benchmarks/verdicts/{dataset}/{model}.{variant}.tsv"
     wildcard_constraints:
         variant=one_of(settings.variants),
+    group:
+        "judgement"
     conda:
         "../envs/soaflow.yaml"
     threads: 1

@@ -15,6 +15,8 @@ rule measure_decisions:
         "results/benchmarks/decisions/{dataset}/{model}.{variant}.tsv"
     wildcard_constraints:
         variant=one_of(settings.variants),
+    group:
+        "judgement"
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -45,6 +47,8 @@ rule plot_decisions:
         "results/logs/report/decisions/{model}.log",
     benchmark:
         "results/benchmarks/report/decisions/{model}.tsv"
+    group:
+        "judgement"
     conda:
         "../envs/soaflow.yaml"
     threads: 1

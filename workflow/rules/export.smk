@@ -43,6 +43,8 @@ rule export_jit:
         "results/logs/jit/{model}.{dtype}.log",
     benchmark:
         "results/benchmarks/jit/{model}.{dtype}.tsv"
+    group:
+        "artifacts"
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -73,6 +75,8 @@ rule export_onnx:
         "results/logs/onnx/{model}.{dtype}.log",
     benchmark:
         "results/benchmarks/onnx/{model}.{dtype}.tsv"
+    group:
+        "artifacts"
     conda:
         "../envs/soaflow.yaml"
     threads: 1

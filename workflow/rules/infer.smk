@@ -15,6 +15,8 @@ rule infer:
         "results/benchmarks/infer/{dataset}/{shard}/{model}.{variant}.tsv"
     wildcard_constraints:
         variant=one_of(CPU_VARIANTS),
+    group:
+        "inference"
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -36,6 +38,8 @@ rule infer:
 use rule infer as infer_on_gpu with:
     wildcard_constraints:
         variant=one_of(GPU_VARIANTS),
+    group:
+        "inference_on_gpu"
     resources:
         mem="4GB",
         runtime="1h",

@@ -14,6 +14,8 @@ rule measure_invariance:
         "results/benchmarks/invariance/{dataset}/{model}.{variant}.tsv"
     wildcard_constraints:
         variant=one_of(CPU_VARIANTS),
+    group:
+        "judgement"
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -36,6 +38,8 @@ rule measure_invariance:
 use rule measure_invariance as measure_invariance_on_gpu with:
     wildcard_constraints:
         variant=one_of(GPU_VARIANTS),
+    group:
+        "inference_on_gpu"
     resources:
         mem="4GB",
         runtime="1h",
@@ -52,6 +56,8 @@ rule measure_pairs:
         "results/logs/pairs/{dataset}/{model}.log",
     benchmark:
         "results/benchmarks/pairs/{dataset}/{model}.tsv"
+    group:
+        "judgement"
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -83,6 +89,8 @@ rule plot_invariance:
         "results/logs/report/invariance/{model}.log",
     benchmark:
         "results/benchmarks/report/invariance/{model}.tsv"
+    group:
+        "judgement"
     conda:
         "../envs/soaflow.yaml"
     threads: 1

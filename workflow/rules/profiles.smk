@@ -42,6 +42,8 @@ rule plot_profiles:
         "results/logs/report/profiles/{model}.{dtype}.{target}.log",
     benchmark:
         "results/benchmarks/report/profiles/{model}.{dtype}.{target}.tsv"
+    group:
+        "figures"
     conda:
         "../envs/soaflow.yaml"
     threads: 1

@@ -16,6 +16,8 @@ rule plot_learning_curve:
         "results/logs/report/learning_curves/{model}.log",
     benchmark:
         "results/benchmarks/report/learning_curves/{model}.tsv"
+    group:
+        "figures"
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -47,6 +49,8 @@ rule plot_physics:
         "results/logs/report/physics/{model}.{tensor}.log",
     benchmark:
         "results/benchmarks/report/physics/{model}.{tensor}.tsv"
+    group:
+        "figures"
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -85,6 +89,8 @@ rule plot_differences:
         "results/logs/report/differences/{model}.log",
     benchmark:
         "results/benchmarks/report/differences/{model}.tsv"
+    group:
+        "judgement"
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -116,6 +122,8 @@ rule plot_parity:
         "results/logs/report/parity/{model}.log",
     benchmark:
         "results/benchmarks/report/parity/{model}.tsv"
+    group:
+        "figures"
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -146,6 +154,8 @@ rule plot_performance:
         "results/logs/report/performance/{model}.log",
     benchmark:
         "results/benchmarks/report/performance/{model}.tsv"
+    group:
+        "figures"
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -181,6 +191,8 @@ rule write_verdict_table:
         "results/logs/report/verdicts.log",
     benchmark:
         "results/benchmarks/report/verdicts.tsv"
+    group:
+        "figures"
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -208,6 +220,8 @@ rule plot_pipeline:
         "results/logs/report/pipeline.log",
     benchmark:
         "results/benchmarks/report/pipeline.tsv"
+    group:
+        "figures"
     conda:
         "../envs/soaflow.yaml"
     threads: 1

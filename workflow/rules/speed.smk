@@ -85,6 +85,8 @@ rule plot_speed:
         "results/logs/report/speed/{model}.{effort}.log",
     benchmark:
         "results/benchmarks/report/speed/{model}.{effort}.tsv"
+    group:
+        "figures"
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -115,6 +117,8 @@ rule plot_starts:
         "results/logs/report/starts/{model}.{effort}.log",
     benchmark:
         "results/benchmarks/report/starts/{model}.{effort}.tsv"
+    group:
+        "figures"
     conda:
         "../envs/soaflow.yaml"
     threads: 1
