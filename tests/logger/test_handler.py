@@ -1,5 +1,6 @@
 """What is on the screen: on a terminal, made here of a pair of pseudo terminals, and elsewhere."""
 
+import contextlib
 import logging
 import os
 import pty
@@ -70,6 +71,13 @@ def show(monkeypatch):
     return show
 
 
+def until_closed(screen):
+    """What comes from a terminal; Linux says that the other end was closed with an error."""
+    with contextlib.suppress(OSError):
+        while piece := screen.read(1 << 16):
+            yield piece
+
+
 @pytest.fixture
 def on_a_terminal(show):
     def on_a_terminal(records, **settings):
@@ -77,10 +85,8 @@ def on_a_terminal(show):
         termios.tcsetwinsize(theirs, (24, 120))
         with os.fdopen(theirs, "w") as stream:
             show(records, stream, **settings)
-            os.set_blocking(ours, False)
-            text = os.read(ours, 1 << 20).decode()
-        os.close(ours)
-        return text
+        with os.fdopen(ours, "rb", buffering=0) as screen:
+            return b"".join(until_closed(screen)).decode()
 
     return on_a_terminal
 

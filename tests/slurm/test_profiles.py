@@ -47,6 +47,12 @@ def test_groups_and_resources_name_what_the_rules_have(name):
     assert profile(name)["group-components"].keys() == groups
 
 
+def test_every_job_that_shares_a_submission_has_its_minutes_as_they_are_summed():
+    shared = {name for name, text in rules().items() if group_of(text)}
+    resources = profile("slurm")["set-resources"]
+    assert {name for name in shared if "attempt" not in str(resources.get(name, {}).get("runtime"))} == set()
+
+
 def test_no_rule_that_may_fail_lasts_long_or_is_measured_shares_a_submission():
     for name in (
         "train",
