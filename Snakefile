@@ -31,23 +31,13 @@ include: "workflow/rules/portability.smk"
 include: "workflow/rules/profiles.smk"
 include: "workflow/rules/speed.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/provenance.smk"
 
 
 rule all:
     default_target: True
     input:
-        "results/verdicts/passed.txt",
-        "results/report/verdicts.html",
-        "results/report/pipeline.svg",
-        learning_curves(),
-        physics_plots(),
-        difference_plots(),
-        invariance_plots(),
-        decision_plots(),
-        parity_plots(),
-        performance_plots(),
-        profile_plots(),
-        speed_plots(BRIEF),
-        start_plots(BRIEF),
+        run_targets(),
+        "results/provenance.json",
     message:
-        "All verdicts passed and all figures are drawn"
+        "All verdicts passed, all figures are drawn, and every file is tied to what it was made from"

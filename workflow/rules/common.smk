@@ -21,7 +21,9 @@ def read_settings():
     """The checked configuration; a mistake in it stops Snakemake with one sentence."""
     schema = Path(workflow.source_path("../schemas/config.schema.yaml"))
     try:
-        return Config.from_mapping(config, yaml.load(schema.read_text(), Loader=yaml.CSafeLoader))
+        return Config.from_mapping(
+            config, yaml.load(schema.read_text(), Loader=yaml.CSafeLoader)
+        )
     except SoaflowError as error:
         raise WorkflowError(str(error)) from error
 
@@ -39,9 +41,14 @@ def read_model_code(models):
     return digests
 
 
+def script_file(name):
+    """Where a script lies on this machine."""
+    return str(workflow.source_path(f"../scripts/{name}.py"))
+
+
 def script_code(name):
     """The digest of a script with everything that it imports."""
-    return code_digest(workflow.source_path(f"../scripts/{name}.py"))
+    return code_digest(script_file(name))
 
 
 def one_of(names):
