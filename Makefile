@@ -1,6 +1,7 @@
 # Sets up a virtual environment in the checkout and runs what the README names.
 PYTHON ?= python3
 CORES ?= $(shell nproc)
+CONFIG ?= config/config.yaml
 EVENTS ?= 1000000
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +9,7 @@ INSTALLED := $(VENV)/installed
 SUBMITTER := $(VENV)/submitter
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check emulator portability profiles speed benchmark batch slurm clean
+.PHONY: help install run test check emulator portability profiles speed reproduce benchmark batch slurm clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +57,9 @@ profiles: install  ## The fastest build profile of each model for each batch siz
 speed: install  ## How fast each variant of each model is and what its start costs, on this machine, left alone
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 1 speed
 
+reproduce: install  ## Everything twice from scratch, on other shards and cores, and a table of hashes; MODELS, CONFIG, TARGETS
+	SOAFLOW_CACHE=off PATH="$(CURDIR)/$(BIN):$$PATH" python workflow/reproduce.py --cores $(CORES) --config $(CONFIG) --models $(MODELS) --targets $(TARGETS)
+
 benchmark: install  ## Measure generation, mapping and a job's cost; EVENTS=10000000 for 10^8 rows
 	SOAFLOW_BENCHMARK_EVENTS=$(EVENTS) PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-sort=name
 
@@ -73,4 +77,4 @@ slurm: run batch  ## The default run and faults on a real Slurm, started on this
 	tests/slurm/one-machine down; exit $$status
 
 clean:  ## Remove all results and the environment
-	rm -rf results .snakemake $(VENV)
+	rm -rf results reproduced .snakemake $(VENV)

@@ -25,6 +25,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/helpers/failures.smk"
+include: "workflow/rules/helpers/run.smk"
 include: "workflow/rules/events.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/export.smk"
@@ -37,6 +38,7 @@ include: "workflow/rules/profiles.smk"
 include: "workflow/rules/speed.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/benchmarks.smk"
+include: "workflow/rules/provenance.smk"
 
 
 rule all:
@@ -44,5 +46,6 @@ rule all:
     input:
         run_targets(),
         "results/report/benchmarks.svg",
+        "results/provenance.json",
     message:
-        "All verdicts passed and all figures are drawn"
+        "All verdicts passed, all figures are drawn, and every file is tied to what it was made from"

@@ -45,11 +45,13 @@ class Checkout:
     def snakemake(self, *arguments):
         return self.run(["-m", "snakemake"], "--cores", 2, *arguments)
 
-    def planned(self, config=None, snakefile="Snakefile"):
-        """The jobs that Snakemake would run, as `(rule, {wildcard: value})`."""
+    def planned(self, config=None, snakefile="Snakefile", profile="default"):
+        """The jobs that Snakemake would run, as `(rule, {wildcard: value})`; profile `none` is none."""
         changed = self.folder / "changed.yaml"
         changed.write_text(yaml.safe_dump(config or self.config, sort_keys=False))
-        done = self.run([str(REPOSITORY / "tests/workflow/planned_jobs.py")], snakefile, ".", changed)
+        done = self.run(
+            [str(REPOSITORY / "tests/workflow/planned_jobs.py")], snakefile, ".", changed, profile
+        )
         assert done.returncode == 0, done.stderr
         return [(rule, wildcards) for rule, wildcards in json.loads(done.stdout.splitlines()[-1])]
 

@@ -205,7 +205,8 @@ def test_a_trained_output_fills_one_item(mapping):
 def test_everything_that_draws_has_a_seed_of_its_own(mapping):
     mapping["datasets"]["JetTagger"] = copy.deepcopy(mapping["datasets"]["toy"])
     config = Config.from_mapping(mapping, SCHEMA)
-    seeds = [config.dataset_seed(name) for name in config.datasets]
+    seeds = [config.dataset_seed(name) for name in ("toy", "JetTagger")]
+    assert config.dataset_seed("ttbar") is None
     seeds += [config.model_seed(name) for name in config.models]
     assert len(set(seeds)) == len(seeds)
     assert config.datasets["toy"].seed == config.dataset_seed("toy")

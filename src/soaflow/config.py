@@ -15,7 +15,7 @@ from soaflow.compare.tolerances import Tolerance, Tolerances
 from soaflow.compare.waivers import Waiver
 from soaflow.compare.yardstick import Yardstick
 from soaflow.errors import ConfigError
-from soaflow.events.datasets import Dataset, dataset_from_mapping
+from soaflow.events.datasets import Dataset, ToyDataset, dataset_from_mapping
 from soaflow.infer.timing_settings import SpeedSettings, StartSettings
 from soaflow.infer.variants import REFERENCE, Backend, Variant
 from soaflow.keys import known, named
@@ -196,9 +196,10 @@ class Config:
     def _is_yard(variant: Variant) -> bool:
         return (variant.backend, variant.dtype, variant.device) == (Backend.EAGER, "float32", "cpu")
 
-    def dataset_seed(self, name: str) -> int:
-        """Return the seed of a generated dataset, which no other dataset has."""
-        return derived_seed(self.seed, "dataset", name)
+    def dataset_seed(self, name: str) -> int | None:
+        """Return the seed of a generated dataset, which no other has; None for one that is read."""
+        dataset = self.datasets[name]
+        return dataset.seed if isinstance(dataset, ToyDataset) else None
 
     def model_seed(self, name: str) -> int:
         """Return the seed of a model's initial weights and training, which no other model has."""

@@ -68,3 +68,7 @@ class PortabilityError(SoaflowError, RuntimeError):
 
 class ProofError(SoaflowError, RuntimeError):
     """A job did not do what it claims: a copy on the way in, a second thread."""
+
+
+class ProvenanceError(SoaflowError, ValueError):
+    """A file is not the one that another was made from, or nothing says what it was made from."""

@@ -11,7 +11,7 @@ import importlib.metadata
 import importlib.util
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -42,10 +42,31 @@ def code_digest(*modules: str) -> str:
     paths = {path for module in modules for path in _dependencies(_source_file(module))}
     for code in sorted(_source(path).code for path in paths):
         digest.update(code.encode())
-    for name in sorted({name for path in paths for name in _imported_distributions(path)}):
-        digest.update(f"{name} {_version(name)}".encode())
+    for name, version in _versions(paths).items():
+        digest.update(f"{name} {version}".encode())
     _sources().keep()
     return digest.hexdigest()
+
+
+def code_distributions(*modules: str) -> dict[str, str]:
+    """Return the versions, by name, of the installed distributions that `code_digest` counts.
+
+    Parameters
+    ----------
+    modules
+        As of `code_digest`.
+
+    Raises
+    ------
+    ConfigError
+        As `code_digest`.
+    """
+    return _versions({path for module in modules for path in _dependencies(_source_file(module))})
+
+
+def _versions(paths: Iterable[Path]) -> dict[str, str]:
+    names = sorted({name for path in paths for name in _imported_distributions(path)})
+    return {name: version for name in names if (version := _version(name)) is not None}
 
 
 def class_module(class_path: str) -> str:

@@ -71,7 +71,8 @@ def from_json(cls: type[_Record], value: Any, where: str) -> _Record:
     Parameters
     ----------
     cls
-        A dataclass of int, float, str, bool, tuples, dataclasses, and any of these or None.
+        A dataclass of int, float, str, bool, tuples, dataclasses, mappings by text, any of these or None, and
+        `Any` for values that are taken as they are.
     value
         As `json.loads` gives it.
     where
@@ -134,10 +135,14 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
         return _decode(next(a for a in arguments if a is not type(None)), value, where)
     if origin is tuple:
         return _decode_tuple(arguments, value, where)
+    if origin is dict:
+        return _decode_mapping(arguments[1], value, where)
     return _decode_plain(kind, value, where)
 
 
 def _decode_plain(kind: Any, value: Any, where: str) -> Any:
+    if kind is Any:
+        return value
     if kind is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
     if type(value) is not kind or kind is float:
@@ -161,6 +166,12 @@ def _decode_record(kind: Any, value: Any, where: str) -> Any:
             claimed = json.dumps(value[name])
             raise ValueError(f"{where}.{name} is {claimed}, which contradicts the figures")
     return record
+
+
+def _decode_mapping(kind: Any, value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{where} is {value!r}, not a mapping")
+    return {key: _decode(kind, entry, f"{where}.{key}") for key, entry in value.items()}
 
 
 def _decode_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:

@@ -4,7 +4,15 @@ import pytest
 
 from soaflow.errors import ArtifactError
 from soaflow.files import sha256_of_file
-from soaflow.models.origins import GIVEN, INITIAL, TRAINED, origin_path, read_origin, write_origin
+from soaflow.models.origins import (
+    GIVEN,
+    INITIAL,
+    TRAINED,
+    origin_path,
+    read_origin,
+    write_given_origin,
+    write_origin,
+)
 
 
 @pytest.fixture
@@ -101,3 +109,34 @@ def test_any_other_digest_is_refused(weights):
     origin_path(weights).write_text(json.dumps({**entry, "weights_sha256": None}))
     with pytest.raises(ArtifactError, match="is that of other weights"):
         read_origin(weights)
+
+
+@pytest.fixture
+def taken(tmp_path, weights):
+    """Weights that were taken from given ones."""
+    path = tmp_path / "elsewhere/Net.pt"
+    path.parent.mkdir()
+    path.write_bytes(weights.read_bytes())
+    return path
+
+
+def test_given_weights_name_the_file(weights, taken):
+    write_given_origin(taken, weights)
+    assert read_origin(taken)["weights"] == {
+        "source": "given",
+        "files": {"weights/Net.pt": sha256_of_file(weights)},
+    }
+
+
+def test_given_weights_that_soaflow_has_trained_keep_their_origin(weights, taken, events):
+    write_origin(weights, TRAINED, files=events, training={"epochs": 3}, code_sha256="0" * 64)
+    write_given_origin(taken, weights)
+    assert read_origin(taken) == read_origin(weights)
+    assert origin_path(taken).read_bytes() == origin_path(weights).read_bytes()
+
+
+def test_an_origin_of_other_weights_is_not_passed_on(weights, taken):
+    write_origin(weights, INITIAL)
+    weights.write_bytes(b"others")
+    with pytest.raises(ArtifactError, match="is that of other weights"):
+        write_given_origin(taken, weights)

@@ -52,3 +52,26 @@ def test_every_helper_is_used(texts):
     everything = "\n".join([*texts, (RULES[0].parents[2] / "Snakefile").read_text()])
     words = Counter(re.findall(r"\w+", everything))
     assert [name for name in defined_names(texts) if words[name] < 2] == []
+
+
+RULE = re.compile(r"^rule (\w+):\n((?:    .*\n|\n)+)", re.MULTILINE)
+
+
+def scripts_without_digest(texts):
+    """Rules whose script is not the one that they have the digest of among their params."""
+    found = []
+    for name, body in (match for text in texts for match in RULE.findall(text)):
+        script = re.search(r'scripts/(\w+)\.py"', body)
+        if script and f'code=script_code("{script[1]}")' not in body:
+            found.append(name)
+    return found
+
+
+def test_every_rule_has_the_digest_of_its_script(texts):
+    assert sum(len(RULE.findall(text)) for text in texts) > 25
+    assert scripts_without_digest(texts) == []
+
+
+def test_a_planted_script_without_digest_is_found(texts):
+    planted = [text.replace('script_code("train")', 'script_code("judge")') for text in texts]
+    assert scripts_without_digest(planted) == ["train"]

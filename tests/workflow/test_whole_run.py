@@ -10,6 +10,7 @@ import pytest
 
 from soaflow.cpu import this_cpu
 from soaflow.files import sha256_of_file
+from soaflow.lineage.record import Provenance
 from soaflow.passport import read_passport
 
 pytestmark = pytest.mark.workflow
@@ -74,6 +75,7 @@ def test_every_file_of_the_contract_is_there(finished):
         "decisions/toy/SimpleNet.aot_b7.json",
         "verdicts/toy/SimpleNet.aot_b7.json",
         "verdicts/passed.txt",
+        "provenance.json",
         "report/decisions/JetTagger.svg",
         "report/verdicts.html",
         "report/performance/SimpleNet.svg",
@@ -126,6 +128,28 @@ def test_a_second_run_from_scratch_gives_the_same_bytes(finished, make_checkout,
     assert pairs[0].keys() == pairs[1].keys()
     assert [name for name in pairs[0] if pairs[0][name].read_bytes() != pairs[1][name].read_bytes()] == []
 
+    pairs = [Provenance.read(each.folder / "results/provenance.json") for each in (finished, again)]
+    assert pairs[0].jobs == pairs[1].jobs
+    assert pairs[0].codes == pairs[1].codes
+    kept = [{name: file for name, file in one.files.items() if not file.measured} for one in pairs]
+    assert kept[0] == kept[1]
+    assert "results/speed/Scaled.brief.json" not in kept[0]
+    assert "results/predictions/toy/0/Scaled.jit.h5" in kept[0]
+
+
+def test_the_provenance_ties_a_verdict_to_the_root_file_through_proven_links(finished):
+    provenance = Provenance.read(finished.folder / "results/provenance.json")
+    assert [job.rule for job in provenance.jobs if job.unproven] == []
+    assert all(file.as_made for file in provenance.files.values())
+    assert {file.kind for file in provenance.files.values()}.isdisjoint({"other"})
+    done = finished.run(["-m", "soaflow"], "why", "results/verdicts/ttbar/JetTagger.jit.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "sources      resources/nano_tt_v15.root" in done.stdout
+    assert "by train: model JetTagger" in done.stdout
+    assert "CHANGED" not in done.stdout
+    text = (finished.folder / "results/provenance.json").read_text()
+    assert str(finished.folder) not in text
+
 
 def test_another_workflow_imports_this_one_with_its_own_configuration_and_paths(finished, consumer):
     done = consumer.snakemake()
@@ -141,6 +165,9 @@ def test_another_workflow_imports_this_one_with_its_own_configuration_and_paths(
     ]
     assert len(made) == 9
     assert [name for name in made if (imported / name).read_bytes() != (alone / name).read_bytes()] == []
+    provenance = Provenance.read(imported / "provenance.json")
+    assert provenance.makers["tagger/weights/JetTagger.pt"].rule == "soaflow_train"
+    assert provenance.makers["resources/nano_tt_v15.root"].rule == "skim"
     again = consumer.snakemake("--dry-run")
     assert "Nothing to be done" in again.stderr + again.stdout
 

@@ -37,6 +37,7 @@ rule take_weights:
     """Take a model's given weights, or its initial ones where it is neither trained nor given any."""
     input:
         weights=given_weights,
+        origin=given_origin,
     output:
         weights="results/weights/{model}.pt",
         origin="results/weights/{model}.pt.origin.json",

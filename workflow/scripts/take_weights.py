@@ -11,12 +11,14 @@ if TYPE_CHECKING:
 
 with job_log(snakemake.log[0]):
     from soaflow.models.loading import build_model
-    from soaflow.models.origins import GIVEN, INITIAL, write_origin
+    from soaflow.models.origins import INITIAL, write_given_origin, write_origin
     from soaflow.models.weights import read_weights, write_weights
 
     model = build_model(**snakemake.params.model)
     for given in snakemake.input.weights:
         read_weights(given, model)
     write_weights(snakemake.output.weights, model)
-    given_weights = snakemake.input.weights
-    write_origin(snakemake.output.weights, GIVEN if given_weights else INITIAL, files=given_weights)
+    for given in snakemake.input.weights:
+        write_given_origin(snakemake.output.weights, given)
+    if not snakemake.input.weights:
+        write_origin(snakemake.output.weights, INITIAL)

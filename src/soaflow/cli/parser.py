@@ -141,6 +141,30 @@ examples:
 
 exit codes: 0 it passes or is waived, 1 it fails, 2 bad use or bad input"""
 
+_WHY = """\
+Print what FILE was made from, back to the sources: each file with its SHA-256, the rule that made it,
+the configuration that reached it and the code that ran, and whether the file is still the one that
+was recorded when the run ended. Call it in the folder of the run."""
+
+_WHY_EPILOG = """\
+examples:
+  soaflow why results/verdicts/toy/SimpleNet.jit.json
+  soaflow why results/artifacts/SimpleNet.float32.pt --json
+
+exit codes: 0 everything is as recorded, 1 something is not, 2 bad use or bad input"""
+
+_REPRODUCED = """\
+Compare everything that should be the same in two runs: events and predictions row by row, whatever their
+shards, weights, programs, artifacts, figures and verdicts. What differs is listed, with the reason
+where it is to be expected."""
+
+_REPRODUCED_EPILOG = """\
+examples:
+  soaflow reproduced results ../elsewhere/results
+  soaflow reproduced results ../elsewhere/results --kinds events weights
+
+exit codes: 0 nothing differs but what is expected to, 1 something does, 2 bad use or bad input"""
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all verbs; the parsed `verb` names the module that runs it."""
@@ -221,7 +245,29 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     _add_verbs_of_verdicts(verbs)
+    _add_verbs_of_runs(verbs)
     return parser
+
+
+def _add_verbs_of_runs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    why = _add(verbs, "why", "what a file was made from", _WHY, _WHY_EPILOG)
+    why.add_argument("file", type=Path, metavar="FILE", help="that a run made or read")
+    why.add_argument(
+        "--provenance",
+        type=Path,
+        default=Path("results/provenance.json"),
+        metavar="P",
+        help="of the run (default: %(default)s)",
+    )
+    why.add_argument("--json", action="store_true", help="print JSON")
+
+    reproduced = _add(verbs, "reproduced", "whether two runs gave the same", _REPRODUCED, _REPRODUCED_EPILOG)
+    reproduced.add_argument("first", type=Path, metavar="FIRST", help="folder results of a run")
+    reproduced.add_argument("second", type=Path, metavar="SECOND", help="folder results of another")
+    reproduced.add_argument(
+        "--kinds", nargs="+", metavar="KIND", help="compare these alone (default: everything)"
+    )
+    reproduced.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_verbs_of_verdicts(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

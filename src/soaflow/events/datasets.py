@@ -194,7 +194,7 @@ Dataset = ToyDataset | NanoaodDataset
 
 
 def dataset_from_mapping(
-    name: str, entry: Mapping[str, Any], *, seed: int, alignment: int = DEFAULT_ALIGNMENT
+    name: str, entry: Mapping[str, Any], *, seed: int | None, alignment: int = DEFAULT_ALIGNMENT
 ) -> Dataset:
     """Make a dataset from its entry of the configuration, whose keys and types are already checked.
 
@@ -205,7 +205,7 @@ def dataset_from_mapping(
     entry
         With `source`, and the keys of that source.
     seed
-        The configuration's seed.
+        Of what is drawn; may be None for a dataset that is read.
     alignment
         The configuration's alignment in bytes.
 
@@ -215,6 +215,7 @@ def dataset_from_mapping(
         If values do not fit one another; the sentence names the key within the entry.
     """
     if entry["source"] == ToyDataset.source:
+        assert seed is not None
         collections = tuple(entry["collections"])
         return ToyDataset(name, seed, entry["events"], entry.get("shards", 1), collections, alignment)
     if entry["source"] == NanoaodDataset.source:

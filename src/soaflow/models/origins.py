@@ -60,6 +60,33 @@ def write_origin(
     write_json(origin_path(weights), {_WEIGHTS: sha256_of_file(weights), "origin": origin})
 
 
+def write_given_origin(weights: Path | str, given: Path | str) -> None:
+    """Write where weights come from that were taken from a given file.
+
+    If soaflow has trained them, and says so beside the given file, that is where they come from, and the
+    given file is no more than a copy.
+
+    Parameters
+    ----------
+    weights
+        The file, already written.
+    given
+        The file that they were taken from.
+
+    Raises
+    ------
+    ArtifactError
+        If the origin beside the given file is damaged, or is that of other weights.
+    OutputError
+        If it cannot be written.
+    """
+    if not origin_path(given).exists():
+        write_origin(weights, GIVEN, files=[given])
+        return
+    origin = read_origin(given)["weights"]
+    write_json(origin_path(weights), {_WEIGHTS: sha256_of_file(weights), "origin": origin})
+
+
 def read_origin(weights: Path | str) -> dict[str, Any]:
     """Return the SHA-256 of a weights file and where it comes from, for a passport.
 

@@ -1,23 +1,4 @@
-# What a run is for, and what the jobs that it is made of have cost.
-
-
-def run_targets():
-    """What a run is for; everything else is made on the way there."""
-    return [
-        "results/verdicts/passed.txt",
-        "results/report/verdicts.html",
-        "results/report/pipeline.svg",
-        *learning_curves(),
-        *physics_plots(),
-        *difference_plots(),
-        *invariance_plots(),
-        *decision_plots(),
-        *parity_plots(),
-        *performance_plots(),
-        *profile_plots(),
-        *speed_plots(BRIEF),
-        *start_plots(BRIEF),
-    ]
+# What the jobs of a run have cost.
 
 
 def benchmarks_behind(wildcards, input):
@@ -25,12 +6,7 @@ def benchmarks_behind(wildcards, input):
 
     Snakemake counts params that are made of the input as part of it, and compares none of this.
     """
-    makers = {file: job for job in workflow.dag.jobs for file in job.output}
-    waiting, seen, found = list(input), set(), {}
-    while waiting:
-        job = makers.get(waiting.pop())
-        if job is not None and job not in seen:
-            seen.add(job)
-            found.setdefault(job.rule.name, []).append(str(job.benchmark))
-            waiting += job.input
+    found = {}
+    for job in jobs_behind(input):
+        found.setdefault(job.rule.name, []).append(str(job.benchmark))
     return {rule: sorted(found[rule]) for rule in sorted(found)}

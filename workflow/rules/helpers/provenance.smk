@@ -1,0 +1,30 @@
+# What the files of a run were made from.
+
+
+def entries_behind(wildcards, input):
+    """Every job that the inputs were made by, directly or through others.
+
+    Snakemake counts params that are made of the input as part of it, and compares none of this.
+    """
+    return [job_entry(job) for job in jobs_behind(input)]
+
+
+def job_entry(job):
+    """What Snakemake knows of a job, as plain values.
+
+    In a workflow that imports this one the job may be another's, without a script.
+    """
+    parameters = dict(job.params.items())
+    code = {}
+    if "code" in parameters:
+        code["code"] = script_file(Path(job.rule.script).stem)
+    if "model_code" in parameters:
+        code["model_code"] = class_module(model_of(job.wildcards).class_path)
+    return {
+        "rule": job.rule.name,
+        "wildcards": dict(job.wildcards_dict),
+        "inputs": tuple(job.input._plainstrings()),
+        "outputs": tuple(job.output._plainstrings()),
+        "parameters": parameters,
+        "code": code,
+    }
