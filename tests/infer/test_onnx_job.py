@@ -53,15 +53,27 @@ def onnx_artifact(tmp_path_factory):
     return path
 
 
-def job(bench, path, batch_size=0, plant=lambda backend: backend):
+def job(bench, path, batch_size=0, plant=lambda backend: backend, *, without_torch=False):
     variant = Variant("onnx", Backend.ONNX, batch_size=batch_size)
-    return bench.run(load=lambda: plant(backends.onnx(path, bench.signature)), variant=variant)
+    return bench.run(
+        load=lambda: plant(backends.onnx(path, bench.signature, without_torch=without_torch)), variant=variant
+    )
 
 
-@pytest.mark.parametrize("batch_size", [0, 1, 7, 64])
-def test_a_job_says_how_much_its_backend_copied(bench, particles, onnx_artifact, batch_size):
+def test_without_torch_the_bytes_are_the_same(bench, particles, onnx_artifact):
     particles(bench.events, ROWS)
-    proof = job(bench, onnx_artifact, batch_size)
+    written = []
+    for without_torch in (True, False):
+        job(bench, onnx_artifact, 64, without_torch=without_torch)
+        written.append(bench.predictions.read_bytes())
+    assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("without_torch", [False, True])
+@pytest.mark.parametrize("batch_size", [0, 1, 7, 64])
+def test_a_job_says_how_much_its_backend_copied(bench, particles, onnx_artifact, batch_size, without_torch):
+    particles(bench.events, ROWS)
+    proof = job(bench, onnx_artifact, batch_size, without_torch=without_torch)
     np.testing.assert_allclose(bench.written(), bench.expected(), rtol=1e-6)
     rows = ROWS + proof.warm_up_calls * (batch_size or ROWS)
     (seen,) = proof.inputs

@@ -17,22 +17,14 @@ from soaflow.infer.variants import Backend, Variant
 from soaflow.models import libtorch
 from soaflow.models.libtorch import LibTorchPackage, LibTorchTensor, libtorch_tensors
 from soaflow.models.packages import MODEL_IN_PACKAGE
+from soaflow.passport import read_passport
 from soaflow.soa import arrays
 from soaflow.soa.arrays import ArrayTensor
-from soaflow.soa.layout import Item, ItemKind, Layout
-from soaflow.soa.signature import Signature, TensorInput, TensorOutput
+from soaflow.soa.layout import Item, Layout
+from soaflow.soa.signature import Signature, TensorOutput
 from soaflow.threads import SINGLE_THREAD_VARIABLES
 
 ROWS = 200
-
-PARTICLES = Layout.of(
-    Item("number", "int32"),
-    Item("pt", "float32", unit="GeV"),
-    Item("eta", "float32"),
-    Item("phi", "float32"),
-    Item("mask", "uint8", ItemKind.EIGEN, (3,)),
-)
-"""That `particles` writes."""
 
 
 def job(bench, path, batch_size=0, *, without_torch=True, plant=lambda backend: backend):
@@ -117,21 +109,21 @@ class Counting(nn.Module):
         return (particles > 0.5).sum(dim=1, keepdim=True).to(torch.int64)
 
 
-COUNTED = Signature(
-    (TensorInput("particles", "particles", PARTICLES, ("pt", "eta", "phi")),),
-    (TensorOutput("energy", ("energy",)),),
-    Layout.of(Item("energy", "int32")),
-)
+@pytest.fixture(scope="session")
+def counted(v3_file):
+    """The signature of `Counting`: the inputs of the other artifact, and integers."""
+    inputs = Signature.from_mapping(read_passport(v3_file).description.signature).inputs
+    return Signature(inputs, (TensorOutput("energy", ("energy",)),), Layout.of(Item("energy", "int32")))
 
 
 @pytest.fixture(scope="session")
-def counting_file(export_and_compile):
-    return export_and_compile(Counting(), COUNTED, "x86-64-v3")
+def counting_file(export_and_compile, counted):
+    return export_and_compile(Counting(), counted, "x86-64-v3")
 
 
 @pytest.mark.compile
-def test_outputs_that_are_returned_are_stored_as_torchs_are(bench, particles, counting_file):
-    bench = dataclasses.replace(bench, signature=COUNTED)
+def test_outputs_that_are_returned_are_stored_as_torchs_are(bench, particles, counting_file, counted):
+    bench = dataclasses.replace(bench, signature=counted)
     particles(bench.events, ROWS)
     columns = np.array([bench.events_column(name) for name in ("pt", "eta", "phi")])
     for batch_size in (0, 1, 64):
