@@ -41,14 +41,9 @@ def read_model_code(models):
     return digests
 
 
-def script_file(name):
-    """Where a script lies on this machine."""
-    return str(workflow.source_path(f"../scripts/{name}.py"))
-
-
 def script_code(name):
     """The digest of a script with everything that it imports."""
-    return code_digest(script_file(name))
+    return code_digest(workflow.source_path(f"../scripts/{name}.py"))
 
 
 def runs_jobs_here():

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 with job_log(snakemake.log[0]):
     import importlib.metadata
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import Any
 
     from snakemake.io import IOFile
@@ -21,13 +22,20 @@ with job_log(snakemake.log[0]):
 
     kept = FilePersistence()
 
+    def at_hand(code: dict[str, str]) -> dict[str, str]:
+        """Find the scripts beside this one; of a workflow imported from afar they lie nowhere here."""
+        beside = {"code": str(Path(snakemake.scriptdir, Path(code["code"]).name))} if "code" in code else {}
+        return {
+            name: path for name, path in (code | beside).items() if name != "code" or Path(path).is_file()
+        }
+
     def entries() -> Iterator[JobEntry]:
         """Join what Snakemake knows of each job and what it recorded when the job ended."""
         for job in snakemake.params.jobs:
             records: dict[str, Any] = {path: kept.metadata(IOFile(path)) for path in job["outputs"]}
             found = [record for record in records.values() if record is not None]
             yield JobEntry(
-                **job,
+                **job | {"code": at_hand(job["code"])},
                 read={
                     path: checksum.removeprefix("sha256:")
                     for record in found

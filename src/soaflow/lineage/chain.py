@@ -58,8 +58,8 @@ class Link:
 
     @property
     def holds(self) -> bool:
-        """Whether the file and the code that made it are those that were recorded."""
-        return {self.state, *self.code.values()} == {State.SAME}
+        """Whether the file is the recorded one, and so is the code that made it, as far as it lies here."""
+        return self.state is State.SAME and State.CHANGED not in self.code.values()
 
 
 def chain(provenance: Provenance, path: str) -> Iterator[Link]:

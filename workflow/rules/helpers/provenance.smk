@@ -17,7 +17,7 @@ def job_entry(job):
     parameters = dict(job.params.items())
     code = {}
     if "code" in parameters:
-        code["code"] = script_file(Path(job.rule.script).stem)
+        code["code"] = job.rule.script
     if "model_code" in parameters:
         code["model_code"] = class_module(model_of(job.wildcards).class_path)
     return {
