@@ -2,12 +2,14 @@
 PYTHON ?= python3
 CORES ?= $(shell nproc)
 EVENTS ?= 1000000
+FAULTS ?= 100
+SEED ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check emulator portability profiles speed benchmark clean
+.PHONY: help install run test check emulator portability profiles speed benchmark faults clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +59,9 @@ speed: install  ## How fast each variant of each model is and what its start cos
 
 benchmark: install  ## Measure generation, mapping and a job's cost; EVENTS=10000000 for 10^8 rows
 	SOAFLOW_BENCHMARK_EVENTS=$(EVENTS) PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-sort=name
+
+faults: install  ## Kill, fill, cut and change at every stage and at random; FAULTS=500 for more, SEED=2 for others
+	PATH="$(CURDIR)/$(BIN):$$PATH" python tests/faults/campaign.py --faults $(FAULTS) --seed $(SEED)
 
 clean:  ## Remove all results and the environment
 	rm -rf results .snakemake $(VENV)

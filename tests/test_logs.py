@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +68,11 @@ def test_a_log_on_a_full_disk_hides_no_sentence(small_disk, body, sentence):
     assert done.returncode != 0
     assert done.stderr.startswith(sentence)
     assert done.stderr.count("\n") == 1
+
+
+SCRIPTS = sorted((Path(__file__).parents[1] / "workflow/scripts").glob("*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_every_job_says_what_it_reads(script):
+    assert "with job_log(snakemake.log[0], snakemake.input)" in script.read_text()

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     snakemake: Snakemake
 
-with job_log(snakemake.log[0]) as screen:
+with job_log(snakemake.log[0], snakemake.input) as screen:
     from soaflow.models.loading import build_model
     from soaflow.models.origins import TRAINED, write_origin
     from soaflow.models.weights import write_weights
