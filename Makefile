@@ -3,13 +3,15 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 CONFIG ?= config/config.yaml
 EVENTS ?= 1000000
+FAULTS ?= 100
+SEED ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 SUBMITTER := $(VENV)/submitter
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check emulator portability profiles speed reproduce benchmark batch slurm clean
+.PHONY: help install run test check emulator portability profiles speed reproduce benchmark faults batch slurm clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +77,9 @@ slurm: run batch  ## The default run and faults on a real Slurm, started on this
 	@export PATH="$(CURDIR)/$(BIN):$$PATH"; \
 	SOAFLOW_SLURM_TESTS=required python -m pytest --durations=0 tests/slurm; status=$$?; \
 	tests/slurm/one-machine down; exit $$status
+
+faults: install  ## Kill, fill, cut and change at every stage and at random; FAULTS=500 for more, SEED=2 for others
+	PATH="$(CURDIR)/$(BIN):$$PATH" python tests/faults/campaign.py --faults $(FAULTS) --seed $(SEED)
 
 clean:  ## Remove all results and the environment
 	rm -rf results reproduced .snakemake $(VENV)

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +84,11 @@ def test_a_sentence_takes_the_place_of_a_line_of_progress_on_a_terminal(tmp_path
     os.close(ours)
     assert text == "\r\x1b[Ksoaflow: error: key x is wrong\r\n"
     assert (tmp_path / "job.log").read_text() == "soaflow: error: key x is wrong\n"
+
+
+SCRIPTS = sorted((Path(__file__).parents[1] / "workflow/scripts").glob("*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_every_job_says_what_it_reads(script):
+    assert "with job_log(snakemake.log[0], snakemake.input)" in script.read_text()

@@ -26,8 +26,8 @@ VARIABLE = "SOAFLOW_CACHE"
 LARGEST_BYTES = 1 << 30
 """Of all entries of one cache; the least recently used go first."""
 
-_ENTRY = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\.[0-9a-f]{12}")
-"""Names of entries, and of those that a killed job left half written: no other file is the cache's."""
+_ENTRY = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\.([0-9a-f]{12}|[0-9]+\.writer)")
+"""Names of entries, and of what a killed job left (see `soaflow.claims`): no other file is the cache's."""
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 

@@ -14,12 +14,13 @@ import itertools
 import json
 import os
 import re
-import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from soaflow.claims import claimed
 from soaflow.errors import OutputError, SoaflowError, StorageError
+from soaflow.inputs import require_unchanged
 
 
 @contextlib.contextmanager
@@ -27,20 +28,34 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside `path` to write to; rename it to `path` when the block succeeds.
 
     The folder is made if it is not there. When the block fails nothing is left behind, and an
-    earlier file at `path` stays as it was. Two writers of one path cannot mix their bytes.
+    earlier file at `path` stays as it was; what a killed writer leaves goes with the next one. Two writers
+    of one path cannot mix their bytes: that of the last to finish stays. The bytes are on the disk before
+    the name is, so neither a power failure nor a write error that a file system tells late leaves a file
+    that only looks whole.
 
     Raises
     ------
     OutputError
         If the operating system refuses the write: full disk, no permission, not a folder.
+    StorageError
+        If an input has changed since it was first read; see `soaflow.inputs.reading`.
     """
     path = Path(path)
-    suffix = "".join(path.suffixes[-2:])
-    temporary = path.parent / f".{path.name.removesuffix(suffix)}.{secrets.token_hex(6)}{suffix}"
-    try:
+    with _refusals(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
+        # An error of the block is looked at while the disk is as full as it made it.
+        with claimed(path) as temporary, _refusals(path):
+            yield temporary
+            _reach_the_disk(temporary)
+            require_unchanged()
+            os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """Turn what the operating system says of an output, by whatever library, into one sentence."""
+    try:
+        yield
     except SoaflowError:
         raise
     except OSError as error:
@@ -52,10 +67,11 @@ def replacing(path: Path | str) -> Iterator[Path]:
         if number is None:
             raise
         raise _output_error(path, number) from error
-    finally:
-        # On a read-only file system even the removal of a file that is not there is refused.
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+
+
+def _reach_the_disk(path: Path) -> None:
+    with open(path, "rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def _concerns(error: OSError, path: Path) -> bool:
@@ -143,7 +159,7 @@ def read_json(path: Path | str) -> Any:
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
     except (ValueError, RecursionError) as error:
-        raise StorageError(f"{path} cannot be read as JSON: {error}") from error
+        raise StorageError(f"{path} cannot be read as JSON: {error}; write it again") from error
 
 
 def sha256_of_file(path: Path | str) -> str:

@@ -1,27 +1,32 @@
 """A job's whole output in its log file, and one clear sentence on the screen when the user can mend it."""
 
 import errno
+import faulthandler
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from soaflow.errors import SoaflowError
+from soaflow.inputs import reading, states_read
+from soaflow.last_words import spoken_for
 
 USER_ERROR_EXIT_CODE = 2
 
 
 @contextmanager
-def job_log(path: Path | str) -> Iterator[TextIO]:
+def job_log(path: Path | str, inputs: Iterable[str] = ()) -> Iterator[TextIO]:
     """Send everything that the process writes, C and C++ libraries included, to a log file.
 
     Parameters
     ----------
     path
         The log; written anew.
+    inputs
+        Files that the job reads. Once one has changed, no output appears.
 
     Yields
     ------
@@ -32,7 +37,8 @@ def job_log(path: Path | str) -> Iterator[TextIO]:
     ------
     SystemExit
         With code 2 and one sentence in the log and on the screen for a `SoaflowError`; with code 1,
-        the traceback in the log and the log's path on the screen for any other error.
+        the traceback in the log and the log's path on the screen for any other error. Of a process that
+        is killed or crashes another one says it; see `soaflow.last_words`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,14 +49,19 @@ def job_log(path: Path | str) -> Iterator[TextIO]:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
         try:
-            yield screen
+            with (
+                reading(inputs),
+                _crashes_in(log),
+                spoken_for(path, states_read(), screen),
+            ):
+                yield screen
         except SoaflowError as error:
             message = f"soaflow: error: {error}"
             say(message, screen)
             _write_if_there_is_room(message + "\n")
             raise SystemExit(USER_ERROR_EXIT_CODE) from error
         except Exception as error:
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 say(f"soaflow: error: there is no room for {path}: free space", screen)
                 raise SystemExit(USER_ERROR_EXIT_CODE) from error
             say(f"soaflow: {type(error).__name__}, most likely a bug: see {path}", screen)
@@ -68,6 +79,19 @@ def job_log(path: Path | str) -> Iterator[TextIO]:
 def say(message: str, screen: TextIO) -> None:
     """Write a line on the screen; on a terminal in place of a line of progress, which is drawn again."""
     print(f"\r\x1b[K{message}" if screen.isatty() else message, file=screen)
+
+
+@contextmanager
+def _crashes_in(log: TextIO) -> Iterator[None]:
+    """Let a crash of a library leave the Python functions that led to it in the log."""
+    if faulthandler.is_enabled():
+        yield
+        return
+    faulthandler.enable(log)
+    try:
+        yield
+    finally:
+        faulthandler.disable()
 
 
 def _write_if_there_is_room(text: str) -> None:

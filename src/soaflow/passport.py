@@ -23,7 +23,7 @@ from typing import Any, Self
 from soaflow.archives import AOT, FAT
 from soaflow.description import Description, check_fields
 from soaflow.errors import ArtifactError, StorageError
-from soaflow.files import json_text, read_json, write_json
+from soaflow.files import json_text, read_json, write_text
 
 SCHEMA_VERSION = 2
 """Version of the passport's fields."""
@@ -222,9 +222,20 @@ def write_passport(artifact: Path | str, passport: Passport) -> None:
         If it cannot be written.
     """
     path = passport_path(artifact)
-    check_against_schema(passport, path)
-    _check_parts(passport, path)
-    write_json(path, passport.to_mapping())
+    write_text(path, passport_text(passport, path))
+
+
+def passport_text(passport: Passport, source: Path | str) -> str:
+    """Return what a passport's file holds; errors of its content name `source`.
+
+    Raises
+    ------
+    ArtifactError
+        If it does not fit the schema, or its parts do not belong together.
+    """
+    check_against_schema(passport, source)
+    _check_parts(passport, source)
+    return json_text(passport.to_mapping())
 
 
 def read_passport(artifact: Path | str) -> Passport:

@@ -727,7 +727,7 @@ def test_a_disk_that_fills_with_the_predictions_leaves_nothing(bench, particles,
 
 def test_a_disk_that_fills_with_the_proof_leaves_no_predictions(bench, particles, monkeypatch):
     particles(bench.events, 10)
-    monkeypatch.setattr(job, "write_json", full_disk)
+    monkeypatch.setattr(job, "json_text", full_disk)
     with pytest.raises(OutputError, match="No space left"):
         bench.run()
     assert bench.leftovers() == []

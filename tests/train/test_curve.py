@@ -33,6 +33,7 @@ def test_no_epochs(tmp_path) -> None:
         "a\tb\n",
         "epoch\ttraining_loss\tvalidation_loss\tbest\n1\t2\n",
         "epoch\ttraining_loss\tvalidation_loss\tbest\n1\tx\t2\t0\n",
+        "epoch\ttraining_loss\tvalidation_loss\tbest\n1\t1.5\t2.5\t0\n2\t0.5\t1.5\t1",
     ],
 )
 def test_another_file_is_refused(tmp_path, text) -> None:

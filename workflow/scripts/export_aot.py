@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     snakemake: Snakemake
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0], snakemake.input):
     # Torch and its libraries read the environment when they are loaded, which happens below.
     prepare_environment(find_target(snakemake.wildcards.target))
     from soaflow.export.aot import write_aot

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     snakemake: Snakemake
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0], snakemake.input):
     from soaflow.export.program import write_program
     from soaflow.models.loading import build_model
     from soaflow.models.origins import read_origin

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     snakemake: Snakemake
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0], snakemake.input):
     from soaflow.compare.decision_criteria import decision_criteria, limits_by_observable
     from soaflow.compare.invariance import invariance_criteria, limits_of
     from soaflow.compare.judging import judge

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     snakemake: Snakemake
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0], snakemake.input):
     from soaflow.report.decisions import plot_decisions
 
     plot_decisions(snakemake.input.decisions, snakemake.output.plot, model=snakemake.wildcards.model)

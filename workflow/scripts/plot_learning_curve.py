@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     snakemake: Snakemake
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0], snakemake.input):
     from soaflow.report.learning_curve import plot_learning_curve
 
     plot_learning_curve(snakemake.input.curve, snakemake.output.plot, model=snakemake.wildcards.model)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     snakemake: Snakemake
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0], snakemake.input):
     from soaflow.report.profiles import plot_profiles
 
     plot_profiles(snakemake.input.figures, snakemake.output.plot)

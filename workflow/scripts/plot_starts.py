@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     snakemake: Snakemake
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0], snakemake.input):
     from soaflow.report.starts import plot_starts
 
     plot_starts(snakemake.input.starts, snakemake.output.plot)

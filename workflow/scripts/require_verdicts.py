@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     snakemake: Snakemake
 
-with job_log(snakemake.log[0]) as screen:
+with job_log(snakemake.log[0], snakemake.input) as screen:
     from soaflow.compare.summary import (
         closing_sentence,
         failures,

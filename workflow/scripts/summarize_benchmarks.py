@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     snakemake: Snakemake
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0], snakemake.input):
     from soaflow.report.benchmarks import summarize_benchmarks
 
     summarize_benchmarks(snakemake.params.benchmarks, snakemake.output.table, snakemake.output.plot)

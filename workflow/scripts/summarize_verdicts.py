@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     snakemake: Snakemake
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0], snakemake.input):
     from soaflow.compare.summary import as_text, as_tsv, idle_waivers, summarise, waived
     from soaflow.compare.verdict import read_verdict
     from soaflow.files import write_text

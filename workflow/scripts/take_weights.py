@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     snakemake: Snakemake
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0], snakemake.input):
     from soaflow.models.loading import build_model
     from soaflow.models.origins import INITIAL, write_given_origin, write_origin
     from soaflow.models.weights import read_weights, write_weights

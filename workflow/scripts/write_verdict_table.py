@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     snakemake: Snakemake
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0], snakemake.input):
     from soaflow.report.heat_map import plot_heat_map
     from soaflow.report.verdict_table import write_verdict_table
 

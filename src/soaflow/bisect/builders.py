@@ -4,15 +4,14 @@ The invariant: target, profile and compiler's options are those that the artifac
 example of the export is that of every program, with symbolic rows and strides.
 """
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
 from soaflow.bisect.calls import Inputs, Program
 from soaflow.bisect.prefixes import Build, Model, Prefix
 from soaflow.bisect.walk import tensors_of
+from soaflow.claims import scratch_folder
 from soaflow.export.archives import write_records
 from soaflow.export.compilation import compile_program
 from soaflow.export.notices import tracer_warnings_ignored
@@ -44,11 +43,11 @@ def aot_builder(program: Program, target_name: str, profile_name: str) -> Build:
     def build(prefix: Prefix) -> Model:
         name = f"{program.description.model} up to {prefix.last.name}"
         exported = export_call(prefix.module, program.signature, name, outputs_are=program.outputs_are)
-        with tempfile.TemporaryDirectory(prefix="soaflow-") as folder:
-            compiling = Path(folder, "compiling")
+        with scratch_folder() as folder:
+            compiling = folder / "compiling"
             compiling.mkdir()
             compiled = compile_program(exported, target, profile, compiling, name)
-            package = Path(folder, "prefix.pt2")
+            package = folder / "prefix.pt2"
             package.write_bytes(write_records(compiled.records))
             return load_package(package)
 

@@ -10,6 +10,7 @@ from soaflow.description import Description
 from soaflow.errors import ArtifactError
 from soaflow.files import check_not_inputs
 from soaflow.infer.variants import Backend, Device, Variant
+from soaflow.inputs import reading
 from soaflow.passport import passport_path
 from soaflow.profiles import BALANCED
 from soaflow.targets import FAT, NATIVE, find_target
@@ -22,23 +23,22 @@ def run(arguments: argparse.Namespace) -> int:
     # NumPy, which verification asks about the CPU, and torch read these variables when they are loaded.
     os.environ.update(SINGLE_THREAD_VARIABLES)
     proof_path = _proof_path(arguments.predictions)
-    check_not_inputs(
-        (arguments.predictions, proof_path),
-        (arguments.artifact, passport_path(arguments.artifact), arguments.events),
-    )
-    description = verify_artifact(arguments.artifact, accept=arguments.accept).description
-    variant = _variant(arguments, description)
-    from soaflow.cli.job import run_artifact  # noqa: PLC0415  loads torch
+    inputs = arguments.artifact, passport_path(arguments.artifact), arguments.events
+    check_not_inputs((arguments.predictions, proof_path), inputs)
+    with reading(inputs):
+        description = verify_artifact(arguments.artifact, accept=arguments.accept).description
+        variant = _variant(arguments, description)
+        from soaflow.cli.job import run_artifact  # noqa: PLC0415  loads torch
 
-    proof = run_artifact(
-        arguments.artifact,
-        description,
-        variant,
-        accept=arguments.accept,
-        events=arguments.events,
-        predictions=arguments.predictions,
-        proof=proof_path,
-    )
+        proof = run_artifact(
+            arguments.artifact,
+            description,
+            variant,
+            accept=arguments.accept,
+            events=arguments.events,
+            predictions=arguments.predictions,
+            proof=proof_path,
+        )
     print(f"{arguments.predictions}: {proof.describe()}")
     return 0
 

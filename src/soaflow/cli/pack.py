@@ -3,6 +3,7 @@
 import argparse
 
 from soaflow.files import check_not_inputs
+from soaflow.inputs import reading
 from soaflow.passport import passport_path
 
 
@@ -13,6 +14,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_not_inputs((output, passport_path(output)), inputs)
     from soaflow.export.fat import write_fat  # noqa: PLC0415  loads torch
 
-    passport = write_fat(arguments.artifacts, output)
+    with reading(inputs):
+        passport = write_fat(arguments.artifacts, output)
     print(f"{output}: {passport.size} bytes for {', '.join(passport.description.targets)}")
     return 0

@@ -5,7 +5,6 @@ to be that of the target, and it gave what the program gives for views of other 
 counts.
 """
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 
 from soaflow.archives import AOT, DESCRIPTION, PROGRAM, read_members
 from soaflow.cache import Cache, cache_key
+from soaflow.claims import scratch_folder
 from soaflow.cpu import this_cpu
 from soaflow.description import Description, read_description
 from soaflow.errors import ArtifactError, ExportError
@@ -106,8 +106,7 @@ def write_aot(
         profile=profile.name,
         origin={**program.origin, "program_sha256": digest, "build_code_sha256": build_code},
     )
-    with tempfile.TemporaryDirectory(prefix="soaflow-", dir=scratch) as name:
-        folder = Path(name)
+    with scratch_folder(scratch) as folder:
         found = cache.find(key)
         if found is None:
             compiling = folder / "compiling"

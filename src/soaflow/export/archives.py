@@ -5,6 +5,7 @@ is exported; and the file says of itself what it is. `soaflow.archives` reads th
 """
 
 import datetime as dt
+import hashlib
 import io
 import os
 import platform
@@ -20,8 +21,8 @@ from soaflow.archives import DESCRIPTION, check_archive
 from soaflow.cpu import this_cpu
 from soaflow.description import Description
 from soaflow.errors import SoaflowError
-from soaflow.files import replacing, sha256_of_file
-from soaflow.passport import Build, Passport, write_passport
+from soaflow.files import replacing
+from soaflow.passport import Build, Passport, passport_path, passport_text
 from soaflow.soa.contract import RETURNED, VIEWS, describe_contract
 from soaflow.soa.signature import Signature
 
@@ -143,13 +144,18 @@ def hand_over(
         If one of them cannot be written.
     """
     path = Path(path)
-    with replacing(path) as temporary:
-        temporary.write_bytes(archive)
-        check_archive(temporary, description.kind)
-    passport = Passport(sha256_of_file(path), len(archive), description, builds, made)
+    passport = Passport(hashlib.sha256(archive).hexdigest(), len(archive), description, builds, made)
+    appeared = False
     try:
-        write_passport(path, passport)
+        with replacing(passport_path(path)) as temporary_passport:
+            with replacing(path) as temporary:
+                temporary.write_bytes(archive)
+                check_archive(temporary, description.kind)
+                text = passport_text(passport, passport_path(path))
+                temporary_passport.write_text(text, encoding="utf-8")
+            appeared = True
     except SoaflowError:
-        path.unlink(missing_ok=True)
+        if appeared:
+            path.unlink(missing_ok=True)
         raise
     return passport

@@ -10,7 +10,7 @@ import importlib.metadata
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from soaflow.files import replacing, write_json
+from soaflow.files import json_text, replacing
 from soaflow.infer.backends import Backend
 from soaflow.infer.devices import Place
 from soaflow.infer.proof import Proof, judge_proof
@@ -88,7 +88,7 @@ def run_job(
     with _written_together(predictions_path, proof_path, placements, named) as (written, temporary_proof):
         proof = run.into(written, label=label)
         judge_proof(proof, str(predictions_path))
-        write_json(temporary_proof, proof.to_mapping())
+        temporary_proof.write_text(json_text(proof.to_mapping()), encoding="utf-8")
     return proof
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import h5py
 
+from soaflow.inputs import reading
 from soaflow.soa.header import checked_dataset, opened, read_description
 from soaflow.soa.layout import Item, ItemKind, Placement
 from soaflow.soa.storage import CollectionWriter, writing
@@ -35,7 +36,7 @@ def repack(source: Path | str, destination: Path | str) -> None:
         If `destination` cannot be written.
     """
     source = Path(source)
-    with opened(source) as file:
+    with reading([source]), opened(source) as file:
         description = read_description(source, file)
         items = [
             (collection, placement, item)

@@ -61,14 +61,16 @@ def read_curve(path: Path | str) -> list[Epoch]:
         If the file is missing or is not a learning curve.
     """
     try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            heading, *rows = csv.reader(stream, delimiter="\t")
+        text = Path(path).read_text(encoding="utf-8")
+        heading, *rows = csv.reader(text.splitlines(), delimiter="\t")
         epochs = [
             Epoch(int(epoch), float(training), float(validation) if validation else None, best == "1")
             for epoch, training, validation, best in rows
         ]
     except (OSError, ValueError, csv.Error) as error:
         raise StorageError(f"{path} cannot be read as a learning curve: {error}; train again") from error
+    if not text.endswith("\n"):
+        raise StorageError(f"{path} cannot be read as a learning curve: its last line is cut; train again")
     if tuple(heading) != COLUMNS:
         found = ", ".join(heading) or "none"
         raise StorageError(f"{path} cannot be read as a learning curve: its columns are {found}; train again")

@@ -1,0 +1,62 @@
+"""What must hold of results at every moment: each file is absent, or whole and as it should be."""
+
+import json
+import re
+from pathlib import Path
+
+from soaflow.passport import read_passport
+
+PASSPORT = re.compile(r"^(programs|artifacts)/.*\.json$")
+
+MEASURED = re.compile(r"\.proof\.json$|^(speed|starts|profiles)/.*\.json$|^report/performance/.*\.json$")
+"""Files of times, of which no two runs give the same."""
+
+DRAWN_FROM_MEASURED = re.compile(r"^report/(performance|speed|latency|starts|profiles)/.*\.svg$")
+
+NOT_RESULTS = ("logs", "benchmarks")
+
+
+def files_of(results):
+    """Every file below a folder of results that is one, by its path; hidden ones too."""
+    return {
+        str(path.relative_to(results)): path
+        for path in sorted(results.rglob("*"))
+        if path.is_file() and path.relative_to(results).parts[0] not in NOT_RESULTS
+    }
+
+
+def leftovers(folder):
+    """Hidden files among the results, and what soaflow put into the jobs' folder for temporary files."""
+    hidden = [name for name in files_of(folder / "results") if Path(name).name.startswith(".")]
+    return hidden + [str(path) for path in (folder / "scratch").glob(".soaflow*")]
+
+
+def content(name, path):
+    """What must be the same of a file in every run: all of it, but of passports and measurements of time."""
+    if PASSPORT.search(name):
+        return read_passport(path.with_name(path.name.removesuffix(".json"))).digest()
+    if MEASURED.search(name):
+        return sorted(json.loads(path.read_text()))
+    if DRAWN_FROM_MEASURED.search(name):
+        assert path.read_text().rstrip().endswith("</svg>"), name
+        return None
+    return path.read_bytes()
+
+
+def wrong_files(folder, undisturbed, *, complete):
+    """Files that are not what the undisturbed run gave, and if all must be there, those that are missing."""
+    here, there = files_of(folder / "results"), files_of(undisturbed / "results")
+    found = [f"{name} is missing" for name in there.keys() - here.keys()] if complete else []
+    for name, path in here.items():
+        if Path(name).name.startswith("."):
+            continue
+        try:
+            if name not in there:
+                found.append(f"{name} is unknown")
+            elif content(name, path) != content(name, there[name]):
+                found.append(f"{name} differs")
+        except FileNotFoundError:
+            continue  # a living writer's; it is looked at again
+        except Exception as error:
+            found.append(f"{name} is not whole: {error}")
+    return found
