@@ -11,6 +11,7 @@ import ctypes
 import mmap
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -19,6 +20,7 @@ import numpy as np
 _PAGE = mmap.PAGESIZE
 _PAGE_PRESENT = np.uint64(1 << 63)
 _PAGEMAP_ENTRY_BYTES = 8
+_PAGES_AT_ONCE = 1 << 16
 _START_TIME_FIELD = 22
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -121,17 +123,19 @@ def page_cache_bytes(address: int, size: int) -> int:
     OSError
         If the range is not mapped.
     """
-    first, pages = _pages(address, size)
-    if not pages:
-        return 0
-    resident = np.zeros(pages, np.uint8)
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mincore(
-        ctypes.c_void_p(first * _PAGE), ctypes.c_size_t(pages * _PAGE), ctypes.c_void_p(resident.ctypes.data)
-    ):
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
-    return int(np.count_nonzero(resident & 1)) * _PAGE
+    found = 0
+    for first, pages in _blocks_of_pages(address, size):
+        resident = np.zeros(pages, np.uint8)
+        if libc.mincore(
+            ctypes.c_void_p(first * _PAGE),
+            ctypes.c_size_t(pages * _PAGE),
+            ctypes.c_void_p(resident.ctypes.data),
+        ):
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error))
+        found += int(np.count_nonzero(resident & 1))
+    return found * _PAGE
 
 
 def touched_bytes(address: int, size: int) -> int:
@@ -145,17 +149,23 @@ def touched_bytes(address: int, size: int) -> int:
     address, size
         The range in bytes.
     """
-    first, pages = _pages(address, size)
+    found = 0
     with open("/proc/self/pagemap", "rb", buffering=0) as stream:
-        entries = np.frombuffer(
-            os.pread(stream.fileno(), pages * _PAGEMAP_ENTRY_BYTES, first * _PAGEMAP_ENTRY_BYTES), np.uint64
-        )
-    return int(np.count_nonzero(entries & _PAGE_PRESENT)) * _PAGE
+        for first, pages in _blocks_of_pages(address, size):
+            entries = np.frombuffer(
+                os.pread(stream.fileno(), pages * _PAGEMAP_ENTRY_BYTES, first * _PAGEMAP_ENTRY_BYTES),
+                np.uint64,
+            )
+            found += int(np.count_nonzero(entries & _PAGE_PRESENT))
+    return found * _PAGE
 
 
-def _pages(address: int, size: int) -> tuple[int, int]:
+def _blocks_of_pages(address: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield the first page and the number of pages of a range's parts, so that a long one takes no memory."""
     first = address // _PAGE
-    return first, -(-(address + size) // _PAGE) - first if size else 0
+    end = -(-(address + size) // _PAGE) if size else first
+    for begin in range(first, end, _PAGES_AT_ONCE):
+        yield begin, min(_PAGES_AT_ONCE, end - begin)
 
 
 def keep_freed_memory() -> bool:
