@@ -1,10 +1,8 @@
 """The training loop: it learns, stops, keeps the best, repeats, and refuses."""
 
-import io
 import os
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
@@ -313,31 +311,6 @@ def test_fresh_processes_write_equal_bytes(make_events, make_signature, tmp_path
     untrained = build_model("soaflow.models.jet_tagger:JetTagger", {"features": 2}, seed=3)
     write_weights(tmp_path / "c.pt", untrained)
     assert sha256_of_file(tmp_path / "c.pt") != sha256_of_file(tmp_path / "a.pt")
-
-
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-def test_progress_is_shown_on_a_terminal_only(make_events, make_signature, make_settings) -> None:
-    terminal, pipe = Terminal(), io.StringIO()
-    threads = threading.active_count()
-    for stream in (terminal, pipe, None):
-        train(
-            perceptron(8, 1),
-            make_signature(out=1),
-            make_settings(LINEAR, epochs=2),
-            [make_events(60)],
-            seed=1,
-            progress=stream,
-        )
-    assert "Sequential: 100%" in terminal.getvalue()
-    assert "2/2" in terminal.getvalue()
-    assert pipe.getvalue() == ""
-    assert threading.active_count() == threads
 
 
 def test_a_model_without_parameters(make_events, make_signature, make_settings) -> None:

@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from soaflow.errors import ModelError, TrainingError
 from soaflow.soa.batches import batch_ranges
@@ -62,7 +60,6 @@ def train(
     event_files: Sequence[Path | str],
     *,
     seed: int,
-    progress: TextIO | None = None,
 ) -> TrainingResult:
     """Train a model in place by Adam, and leave it with its best weights, in `eval` mode.
 
@@ -84,8 +81,6 @@ def train(
         All files to train on.
     seed
         Of the order of batches and of the model's own randomness.
-    progress
-        Takes a progress bar if it is a terminal.
 
     Raises
     ------
@@ -108,7 +103,7 @@ def train(
     for sentence in one_sided_targets(files, settings.targets):
         print(f"warning: {sentence}", file=sys.stderr)
     with _deterministic(seed):
-        result = _Training(model, signature, settings, files).run(np.random.default_rng(seed), progress)
+        result = _Training(model, signature, settings, files).run(np.random.default_rng(seed))
     model.eval()
     return result
 
@@ -135,7 +130,7 @@ class _Training:
             for begin, end in batch_ranges(last - first, _VALIDATION_BATCH_ROWS)
         ]
 
-    def run(self, generator: np.random.Generator, progress: TextIO | None) -> TrainingResult:
+    def run(self, generator: np.random.Generator) -> TrainingResult:
         """Train, and give the model its best weights."""
         if not any(file.split.training for file in self.files):
             return TrainingResult([], 0)
@@ -146,18 +141,16 @@ class _Training:
         )
         epochs: list[Epoch] = []
         best_epoch, best_loss, best_weights = 0, float("inf"), self.model.state_dict()
-        with _progress_bar(self.settings.epochs, type(self.model).__name__, progress) as show:
-            for epoch in range(1, self.settings.epochs + 1):
-                training_loss = self._train_epoch(optimizer, generator, epoch)
-                validation_loss = self._validate(epoch) if self.validation else None
-                epochs.append(Epoch(epoch, training_loss, validation_loss, best=False))
-                loss = training_loss if validation_loss is None else validation_loss
-                show(loss)
-                if loss < best_loss:
-                    best_epoch, best_loss = epoch, loss
-                    best_weights = copy.deepcopy(self.model.state_dict())
-                elif epoch - best_epoch >= self.settings.patience:
-                    break
+        for epoch in range(1, self.settings.epochs + 1):
+            training_loss = self._train_epoch(optimizer, generator, epoch)
+            validation_loss = self._validate(epoch) if self.validation else None
+            epochs.append(Epoch(epoch, training_loss, validation_loss, best=False))
+            loss = training_loss if validation_loss is None else validation_loss
+            if loss < best_loss:
+                best_epoch, best_loss = epoch, loss
+                best_weights = copy.deepcopy(self.model.state_dict())
+            elif epoch - best_epoch >= self.settings.patience:
+                break
         self.model.load_state_dict(best_weights)
         epochs[best_epoch - 1] = replace(epochs[best_epoch - 1], best=True)
         return TrainingResult(epochs, best_epoch)
@@ -281,22 +274,3 @@ def _deterministic(seed: int) -> Iterator[None]:
             yield
     finally:
         torch.set_deterministic_debug_mode(before)
-
-
-class _ProgressBar(tqdm):  # type: ignore[type-arg]
-    monitor_interval = 0  # tqdm's monitor would be a second thread
-
-
-@contextmanager
-def _progress_bar(epochs: int, name: str, stream: TextIO | None) -> Iterator[Callable[[float], None]]:
-    """Give a function that shows one more epoch and its loss, or does nothing without a terminal."""
-    if stream is None or not stream.isatty():
-        yield lambda _loss: None
-        return
-    with _ProgressBar(total=epochs, desc=name, unit="epoch", file=stream) as bar:
-
-        def show(loss: float) -> None:
-            bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
-            bar.update()
-
-        yield show
