@@ -73,10 +73,9 @@ $(SUBMITTER): $(INSTALLED)
 
 slurm: run batch  ## The default run and faults on a real Slurm, started on this machine for it, as root
 	tests/slurm/one-machine install
-	tests/slurm/one-machine up
 	@export PATH="$(CURDIR)/$(BIN):$$PATH"; \
-	SOAFLOW_SLURM_TESTS=required python -m pytest --durations=0 tests/slurm; status=$$?; \
-	tests/slurm/one-machine down; exit $$status
+	tests/slurm/one-machine up && SOAFLOW_SLURM_TESTS=required python -m pytest --durations=0 tests/slurm; \
+	status=$$?; tests/slurm/one-machine down; exit $$status
 
 faults: install  ## Kill, fill, cut and change at every stage and at random; FAULTS=500 for more, SEED=2 for others
 	PATH="$(CURDIR)/$(BIN):$$PATH" python tests/faults/campaign.py --faults $(FAULTS) --seed $(SEED)

@@ -17,7 +17,8 @@ onstart:
 
 
 onerror:
-    logger.error(describe_failures())
+    if workflow.scheduler.failed:
+        logger.error(describe_failures())
 
 
 report: "workflow/report/workflow.rst"

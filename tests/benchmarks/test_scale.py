@@ -32,7 +32,7 @@ ALLOWED_GROWTH = 4 << 20
 
 ALLOWED_IN_SORTING = 48 << 20
 """The same of decisions, which sort pieces of up to 2**20 rows, as many as the values make. That these do not
-grow is held by tests/compare/test_decisions.py and, for 10**7 and 10**8 rows, by the table.
+grow is held by tests/compare/test_decisions.py and, for 10**7 rows, by the table.
 """
 
 PARTICLES = Layout.of(*(Item(name, "float32") for name in ("pt", "eta", "phi")))

@@ -1,11 +1,6 @@
 include: "helpers/benchmarks.smk"
 
 
-# Its params are the other jobs, and only the process that has planned them knows them.
-localrules:
-    summarize_benchmarks,
-
-
 rule summarize_benchmarks:
     """Time, memory, reading and writing of the jobs of the run, by rule."""
     input:
@@ -22,6 +17,8 @@ rule summarize_benchmarks:
         "results/logs/report/benchmarks.log",
     benchmark:
         "results/benchmarks/report/benchmarks.tsv"
+    # Its params are the other jobs, and only the process that has planned them knows them.
+    localrule: True
     conda:
         "../envs/soaflow.yaml"
     threads: 1

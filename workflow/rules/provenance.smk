@@ -1,11 +1,6 @@
 include: "helpers/provenance.smk"
 
 
-# Its params are the other jobs, and only the process that has planned them knows them.
-localrules:
-    write_provenance,
-
-
 rule write_provenance:
     """Tie every file of the run to the digests of its inputs, code, configuration and environment."""
     input:
@@ -16,6 +11,8 @@ rule write_provenance:
         "results/logs/provenance.log",
     benchmark:
         "results/benchmarks/provenance.tsv"
+    # Its params are the other jobs, and only the process that has planned them knows them.
+    localrule: True
     conda:
         "../envs/soaflow.yaml"
     threads: 1

@@ -1,6 +1,10 @@
 # What a run says at its end of the jobs that failed for good.
 
+import time
+
 from snakemake.logging import logger
+
+START = time.time()
 
 SIGNS_OF_AN_ERROR = ("soaflow: error:", "Traceback (most recent call last)")
 
@@ -21,8 +25,9 @@ def describe_failure(failed):
 
 
 def logs_with_errors(jobs):
-    """The logs, by lines, of those jobs that wrote of an error."""
+    """The logs, by lines, of those jobs that wrote of an error in this run."""
     for path in (Path(log) for job in jobs for log in job.log):
-        text = path.read_text(errors="replace") if path.exists() else ""
+        written = path.exists() and path.stat().st_mtime >= START
+        text = path.read_text(errors="replace") if written else ""
         if any(sign in text for sign in SIGNS_OF_AN_ERROR):
             yield path, text.splitlines()
