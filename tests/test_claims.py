@@ -83,15 +83,25 @@ def test_a_living_writer_keeps_its_temporary(tmp_path):
 
 def test_a_file_system_without_locks_costs_the_removal_only(tmp_path, monkeypatch):
     run_and_be_killed(KILLED, tmp_path / "a")
+    remains = temporaries(tmp_path)
 
     def refuse(*_):
         raise OSError(errno.ENOLCK, "no locks")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with claimed(tmp_path / "a") as first, claimed(tmp_path / "a") as second:
+    with claimed(tmp_path / "a") as first:
         first.write_text("first")
-        second.write_text("second")
+        with claimed(tmp_path / "a") as second:
+            second.write_text("second")
+            assert first.read_text() == "first"
         assert first.read_text() == "first"
+    assert temporaries(tmp_path) == remains
+    with scratch_folder(tmp_path) as first:
+        (first / "file").write_text("first")
+        with scratch_folder(tmp_path) as second:
+            assert second != first
+        assert (first / "file").read_text() == "first"
+    assert names(tmp_path) == remains
 
 
 @pytest.mark.parametrize("name", ["../precious", "precious", ".a.0123456789ab.h5", ""])

@@ -117,6 +117,8 @@ def _locked(lock: Path) -> int | None:
             if error.errno not in _NO_LOCKS:
                 os.close(descriptor)
                 raise
+            # Nobody can tell a dead writer from a living one: forget what it was writing.
+            os.truncate(descriptor, 0)
         # Its last holder may have removed it after it was opened here.
         with contextlib.suppress(OSError):
             if os.path.samestat(os.fstat(descriptor), os.stat(lock)):
