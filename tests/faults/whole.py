@@ -26,9 +26,9 @@ def files_of(results):
 
 
 def leftovers(folder):
-    """Hidden files among the results, and what soaflow put into the jobs' folder for temporary files."""
+    """Hidden files among the results, and all in the jobs' folder for temporary files."""
     hidden = [name for name in files_of(folder / "results") if Path(name).name.startswith(".")]
-    return hidden + [str(path) for path in (folder / "scratch").glob(".soaflow*")]
+    return hidden + [str(path) for path in (folder / "scratch").iterdir()]
 
 
 def content(name, path):
