@@ -1,12 +1,13 @@
 import errno
 import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from soaflow.claims import claimed, scratch_folder
+from soaflow.claims import claimed, scratch_folder, temporary_files_in
 
 KILLED = """
 import os, signal, sys
@@ -138,6 +139,18 @@ def test_scratch_of_a_killed_process_goes_with_the_next(tmp_path):
         assert folder.stat().st_mode & 0o777 == 0o700
         (folder / "deeper").mkdir()
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("before", [None, "/somewhere"])
+def test_temporary_files_of_programs_go_where_they_are_told(tmp_path, monkeypatch, before):
+    if before is None:
+        monkeypatch.delenv("TMPDIR", raising=False)
+    else:
+        monkeypatch.setenv("TMPDIR", before)
+    with temporary_files_in(tmp_path):
+        subprocess.run(["mktemp"], check=True, capture_output=True)
+    assert len(names(tmp_path)) == 1
+    assert os.environ.get("TMPDIR") == before
 
 
 def test_a_lock_is_not_inherited(tmp_path):

@@ -71,6 +71,20 @@ def scratch_folder(parent: Path | str | None = None) -> Iterator[Path]:
         yield folder
 
 
+@contextlib.contextmanager
+def temporary_files_in(folder: Path) -> Iterator[None]:
+    """Let C++ libraries and compilers put their temporary files into a folder during the block."""
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = os.fspath(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = before
+
+
 def _temporary_name(path: Path, token: str) -> str:
     """Return a hidden name with the suffixes of the path, by which libraries know what to write."""
     suffix = "".join(path.suffixes[-2:])

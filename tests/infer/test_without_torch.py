@@ -217,11 +217,15 @@ def test_a_library_that_is_none_is_refused(bench, v3_file, monkeypatch):
 
 
 @pytest.mark.compile
-def test_nothing_is_left_in_the_folder_of_temporary_files(bench, v3_file, monkeypatch, tmp_path):
+@pytest.mark.parametrize("without_torch", [False, True])
+def test_nothing_is_left_in_the_folder_of_temporary_files(
+    bench, v3_file, monkeypatch, tmp_path, without_torch
+):
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
-    backends.aot(v3_file, bench.signature, without_torch=True)
+    monkeypatch.setenv("TMPDIR", str(folder))
+    backends.aot(v3_file, bench.signature, without_torch=without_torch)
     assert list(folder.iterdir()) == []
 
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from soaflow.archives import packed_library
 from soaflow.claims import scratch_folder
-from soaflow.errors import ArtifactError
+from soaflow.models.packages import loading_error
 from soaflow.soa.arrays import ArrayTensor
 from soaflow.soa.tensor_library import Tensor, dtype_name
 
@@ -264,11 +264,7 @@ class LibTorchPackage:
             self._inputs = self._count("AOTInductorModelContainerGetNumInputs")
             self._outputs = self._count("AOTInductorModelContainerGetNumOutputs")
         except (OSError, AttributeError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise ArtifactError(
-                f"{path} cannot be loaded as an AOTInductor package ({reason}): free space or set TMPDIR to "
-                "another folder if that is why, else export it again"
-            ) from error
+            raise loading_error(path, error) from error
 
     def __call__(self, tensors: list[LibTorchTensor]) -> list[ArrayTensor]:
         """Run the model.
