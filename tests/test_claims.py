@@ -1,12 +1,13 @@
 import errno
 import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from soaflow.claims import claimed, scratch_folder
+from soaflow.claims import claimed, scratch_folder, temporary_files_in
 
 KILLED = """
 import os, signal, sys
@@ -83,15 +84,25 @@ def test_a_living_writer_keeps_its_temporary(tmp_path):
 
 def test_a_file_system_without_locks_costs_the_removal_only(tmp_path, monkeypatch):
     run_and_be_killed(KILLED, tmp_path / "a")
+    remains = temporaries(tmp_path)
 
     def refuse(*_):
         raise OSError(errno.ENOLCK, "no locks")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with claimed(tmp_path / "a") as first, claimed(tmp_path / "a") as second:
+    with claimed(tmp_path / "a") as first:
         first.write_text("first")
-        second.write_text("second")
+        with claimed(tmp_path / "a") as second:
+            second.write_text("second")
+            assert first.read_text() == "first"
         assert first.read_text() == "first"
+    assert temporaries(tmp_path) == remains
+    with scratch_folder(tmp_path) as first:
+        (first / "file").write_text("first")
+        with scratch_folder(tmp_path) as second:
+            assert second != first
+        assert (first / "file").read_text() == "first"
+    assert names(tmp_path) == remains
 
 
 @pytest.mark.parametrize("name", ["../precious", "precious", ".a.0123456789ab.h5", ""])
@@ -128,6 +139,18 @@ def test_scratch_of_a_killed_process_goes_with_the_next(tmp_path):
         assert folder.stat().st_mode & 0o777 == 0o700
         (folder / "deeper").mkdir()
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("before", [None, "/somewhere"])
+def test_temporary_files_of_programs_go_where_they_are_told(tmp_path, monkeypatch, before):
+    if before is None:
+        monkeypatch.delenv("TMPDIR", raising=False)
+    else:
+        monkeypatch.setenv("TMPDIR", before)
+    with temporary_files_in(tmp_path):
+        subprocess.run(["mktemp"], check=True, capture_output=True)
+    assert len(names(tmp_path)) == 1
+    assert os.environ.get("TMPDIR") == before
 
 
 def test_a_lock_is_not_inherited(tmp_path):

@@ -71,6 +71,20 @@ def scratch_folder(parent: Path | str | None = None) -> Iterator[Path]:
         yield folder
 
 
+@contextlib.contextmanager
+def temporary_files_in(folder: Path) -> Iterator[None]:
+    """Let C++ libraries and compilers put their temporary files into a folder during the block."""
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = os.fspath(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = before
+
+
 def _temporary_name(path: Path, token: str) -> str:
     """Return a hidden name with the suffixes of the path, by which libraries know what to write."""
     suffix = "".join(path.suffixes[-2:])
@@ -117,6 +131,8 @@ def _locked(lock: Path) -> int | None:
             if error.errno not in _NO_LOCKS:
                 os.close(descriptor)
                 raise
+            # Nobody can tell a dead writer from a living one: forget what it was writing.
+            os.truncate(descriptor, 0)
         # Its last holder may have removed it after it was opened here.
         with contextlib.suppress(OSError):
             if os.path.samestat(os.fstat(descriptor), os.stat(lock)):

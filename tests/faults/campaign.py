@@ -76,20 +76,25 @@ class Campaign:
         return sorted({job.rule for job in self.jobs})
 
     def pairs(self, attacks):
-        """Every rule with every fault that it can have, in random order."""
-        found = [
-            (rule, fault)
-            for rule, fault in itertools.product(self.rules, attacks)
-            if fault not in NEED_INPUTS or any(job.inputs for job in self.of(rule))
+        """Every rule with every fault that it can have: in each round all rules, with faults of all kinds."""
+        rules = self.rng.sample(self.rules, len(self.rules))
+        faults = self.rng.sample(list(attacks), len(attacks))
+        possible = {rule: [fault for fault in faults if self.can_have(rule, fault)] for rule in rules}
+        return [
+            (rule, possible[rule][(place + turn) % len(possible[rule])])
+            for turn in range(len(faults))
+            for place, rule in enumerate(rules)
+            if turn < len(possible[rule])
         ]
-        self.rng.shuffle(found)
-        return found
+
+    def can_have(self, rule, fault):
+        return fault not in NEED_INPUTS or any(job.inputs for job in self.of(rule))
 
     def of(self, rule):
         return tuple(job for job in self.jobs if job.rule == rule)
 
     def inject(self, attacks, count, minutes=math.inf):
-        """Inject so many faults, of all kinds at all stages in turn, or as many as the time allows."""
+        """Inject so many faults, of all kinds and at all stages in turn, or as many as the time allows."""
         until = time.monotonic() + 60 * minutes
         for rule, fault in itertools.islice(itertools.cycle(self.pairs(attacks)), count):
             if time.monotonic() > until:

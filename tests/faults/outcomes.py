@@ -32,6 +32,10 @@ class Tally:
         return sum(counter[outcome] for counter in self.counts.values() for outcome in outcomes)
 
     @property
+    def stages(self):
+        return sorted({stage for stage, _ in self.counts})
+
+    @property
     def injected(self):
         return self.total("survived", "missed", "lost")
 
@@ -42,12 +46,11 @@ class Tally:
     def table(self):
         """The counts in Markdown: how many hit of how many injected, by stage and kind of fault."""
         faults = list(dict.fromkeys(fault for _, fault in self.counts))
-        stages = sorted({stage for stage, _ in self.counts})
         rows = [
             ["stage", *faults, "all"],
             ["---", *["---:"] * (len(faults) + 1)],
-            *([stage, *self._cells([stage], faults)] for stage in stages),
-            ["all", *self._cells(stages, faults)],
+            *([stage, *self._cells([stage], faults)] for stage in self.stages),
+            ["all", *self._cells(self.stages, faults)],
         ]
         return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 

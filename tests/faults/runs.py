@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 
 from faults.attacks import ENDED, PATIENCE
-from faults.jobs import Job, checkout_at, descendants, working_in
+from faults.jobs import Job, checkout_at, descendants, state_of_process, working_in
 from faults.outcomes import require
 
 LOCKED = "--unlock"
@@ -75,10 +75,9 @@ class Run:
 
     def wait_for_a_job(self, process):
         """Wait for a job's script, and a part of its time; return whether Snakemake is still at work."""
-        while process.poll() is None and not scripts_below(process.pid):
-            time.sleep(0.01)
+        wait_for_a_script(process)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(self.rng.uniform(0.0, 0.8) * self.seconds)
+            process.wait(self.rng.uniform(0.0, 0.3) * self.seconds)
         return process.poll() is None
 
     def go_on(self):
@@ -96,6 +95,12 @@ class Run:
         while working_in(self.folder):
             require(time.monotonic() < until, "orphans that do not end")
             time.sleep(0.05)
+
+
+def wait_for_a_script(process):
+    """Wait until a Snakemake has started a job, or has ended."""
+    while process.poll() is None and not scripts_below(process.pid):
+        time.sleep(0.01)
 
 
 def scripts_below(pid):
@@ -154,14 +159,26 @@ def kill_a_job(run):
 def start_two(run):
     """Two Snakemakes at once on one folder: the second one is refused in a sentence."""
     first = run.start()
-    while first.poll() is None and not any((run.folder / ".snakemake/locks").glob("*.lock")):
-        time.sleep(0.01)
-    at_work = first.poll() is None
-    second = run.start()
-    codes = first.wait(PATIENCE), second.wait(PATIENCE)
-    require(codes[0] == 0, "the first one failed:", run.said())
-    require(codes[1] == 0 or LOCKED in run.said(), "no remedy:", run.said())
-    return at_work and codes[1] != 0
+    wait_for_a_script(first)
+    with stopped(first):
+        locked = any((run.folder / ".snakemake/locks").glob("*.output.lock"))
+        refused = run.start().wait(PATIENCE) != 0
+    require(first.wait(PATIENCE) == 0, "the first one failed:", run.said())
+    require(refused or not locked, "the second one was not refused")
+    require(not refused or LOCKED in run.said(), "no remedy:", run.said())
+    return refused
+
+
+@contextlib.contextmanager
+def stopped(process):
+    """Stop a process, but not its jobs, during the block."""
+    process.send_signal(signal.SIGSTOP)
+    while process.poll() is None and state_of_process(process.pid) != "T":
+        time.sleep(0.002)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 def start_two_without_locks(run):

@@ -70,7 +70,7 @@ def scene(finished, jobs, cache, tmp_path):
     return made
 
 
-def test_every_kind_of_job_is_attacked(jobs):
+def test_the_targets_need_every_stage(jobs):
     assert {
         "write_events", "train", "take_weights", "export_program", "export_jit", "export_onnx", "export_aot",
         "pack_artifacts", "infer", "measure_differences", "measure_invariance", "measure_pairs",
@@ -80,12 +80,14 @@ def test_every_kind_of_job_is_attacked(jobs):
 
 def test_faults_do_no_harm(finished, jobs, cache, tmp_path):
     with Campaign(finished, jobs, tmp_path, cache, SEED) as campaign:
-        campaign.inject(ATTACKS, FAULTS_OF_JOBS)
+        of_jobs = max(FAULTS_OF_JOBS, len(campaign.rules))
+        campaign.inject(ATTACKS, of_jobs)
+        assert campaign.tally.stages == campaign.rules
         campaign.inject(RUN_ATTACKS, FAULTS_OF_RUNS)
     tally = campaign.tally
     print(tally.table())
     assert tally.losses == []
-    assert tally.injected == FAULTS_OF_JOBS + FAULTS_OF_RUNS
+    assert tally.injected == of_jobs + FAULTS_OF_RUNS
     assert tally.hits >= LEAST_HITS * tally.injected, tally.table()
 
 
@@ -149,6 +151,16 @@ def test_the_plain_command_goes_on_after_all_was_killed(scene):
     kill_group(run)
     run.go_on()
     assert wrong_files(run.folder, run.undisturbed, complete=True) == []
+
+
+def test_what_is_left_behind_is_seen(tmp_path):
+    for left in ("results/events/.0.h5.0.writer", "scratch/tmp1234/model.so", "scratch/.soaflow-0.0.writer"):
+        (tmp_path / left).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / left).touch()
+    for kept in ("torchinductor_root", "snakemake12_45abc", ".ses"):
+        (tmp_path / "scratch" / kept).mkdir()
+    found = {path.removeprefix(f"{tmp_path}/scratch/") for path in leftovers(tmp_path)}
+    assert found == {"events/.0.h5.0.writer", "tmp1234", ".soaflow-0.0.writer"}
 
 
 def test_a_tally_counts_what_hit():

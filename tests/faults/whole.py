@@ -15,6 +15,9 @@ DRAWN_FROM_MEASURED = re.compile(r"^report/(performance|speed|latency|starts|pro
 
 NOT_RESULTS = ("logs", "benchmarks")
 
+NOT_OURS = re.compile(r"torchinductor_\w+|\.ses|snakemake\w{8}")
+"""What torch, onnxruntime and a killed Snakemake leave in the folder for temporary files."""
+
 
 def files_of(results):
     """Every file below a folder of results that is one, by its path; hidden ones too."""
@@ -26,9 +29,10 @@ def files_of(results):
 
 
 def leftovers(folder):
-    """Hidden files among the results, and what soaflow put into the jobs' folder for temporary files."""
+    """Hidden files among the results, and what jobs put into the folder for temporary files."""
     hidden = [name for name in files_of(folder / "results") if Path(name).name.startswith(".")]
-    return hidden + [str(path) for path in (folder / "scratch").glob(".soaflow*")]
+    scratch = (folder / "scratch").iterdir()
+    return hidden + [str(path) for path in scratch if not NOT_OURS.fullmatch(path.name)]
 
 
 def content(name, path):

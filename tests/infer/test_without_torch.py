@@ -208,19 +208,33 @@ def test_an_error_of_the_model_is_told(bench, particles, v3_file, monkeypatch):
 @pytest.mark.compile
 def test_a_library_that_is_none_is_refused(bench, v3_file, monkeypatch):
     monkeypatch.setattr(libtorch, "packed_library", lambda *_: b"\x7fELF" + bytes(100))
-    with pytest.raises(ArtifactError, match="cannot be loaded as an AOTInductor package: export it again"):
+    with pytest.raises(
+        ArtifactError, match=r"an AOTInductor package \(.*ELF.*TMPDIR .*, else export it again"
+    ):
         backends.aot(v3_file, bench.signature, without_torch=True)
     with pytest.raises(ArtifactError, match="0 libraries of 'x86-64-v9'"):
         packed_library(v3_file, "x86-64-v9")
 
 
 @pytest.mark.compile
-def test_nothing_is_left_in_the_folder_of_temporary_files(bench, v3_file, monkeypatch, tmp_path):
+@pytest.mark.parametrize("without_torch", [False, True])
+def test_nothing_is_left_in_the_folder_of_temporary_files(
+    bench, v3_file, monkeypatch, tmp_path, without_torch
+):
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
-    backends.aot(v3_file, bench.signature, without_torch=True)
+    monkeypatch.setenv("TMPDIR", str(folder))
+    backends.aot(v3_file, bench.signature, without_torch=without_torch)
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.compile
+def test_why_a_library_cannot_be_unpacked_is_told(bench, v3_file, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
+    with pytest.raises(ArtifactError, match=r"\(.*Not a directory.*\): free space or set TMPDIR"):
+        backends.aot(v3_file, bench.signature, without_torch=True)
 
 
 @pytest.mark.compile

@@ -13,7 +13,7 @@ import torch
 
 from soaflow.archives import AOT, DESCRIPTION, PROGRAM, read_members
 from soaflow.cache import Cache, cache_key
-from soaflow.claims import scratch_folder
+from soaflow.claims import scratch_folder, temporary_files_in
 from soaflow.cpu import this_cpu
 from soaflow.description import Description, read_description
 from soaflow.errors import ArtifactError, ExportError
@@ -106,7 +106,7 @@ def write_aot(
         profile=profile.name,
         origin={**program.origin, "program_sha256": digest, "build_code_sha256": build_code},
     )
-    with scratch_folder(scratch) as folder:
+    with scratch_folder(scratch) as folder, temporary_files_in(folder):
         found = cache.find(key)
         if found is None:
             compiling = folder / "compiling"

@@ -11,7 +11,6 @@ is as torch's own loader makes it: of one model, on the calling thread.
 
 import ctypes
 import importlib.util
-import tempfile
 from collections.abc import Sequence
 from ctypes import c_char_p, c_int32, c_int64, c_size_t, c_void_p
 from functools import cache
@@ -22,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from soaflow.archives import packed_library
-from soaflow.errors import ArtifactError
+from soaflow.claims import scratch_folder
+from soaflow.models.packages import loading_error
 from soaflow.soa.arrays import ArrayTensor
 from soaflow.soa.tensor_library import Tensor, dtype_name
 
@@ -253,8 +253,8 @@ class LibTorchPackage:
         self._model = c_void_p()
         try:
             # The library reads its own file while the model is made, and no longer.
-            with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder, f"{name}.so")
+            with scratch_folder() as folder:
+                file = folder / f"{name}.so"
                 file.write_bytes(packed_library(path, name))
                 self._library = ctypes.CDLL(str(file))
                 self._call(
@@ -264,9 +264,7 @@ class LibTorchPackage:
             self._inputs = self._count("AOTInductorModelContainerGetNumInputs")
             self._outputs = self._count("AOTInductorModelContainerGetNumOutputs")
         except (OSError, AttributeError, RuntimeError) as error:
-            raise ArtifactError(
-                f"{path} cannot be loaded as an AOTInductor package: export it again"
-            ) from error
+            raise loading_error(path, error) from error
 
     def __call__(self, tensors: list[LibTorchTensor]) -> list[ArrayTensor]:
         """Run the model.

@@ -4,10 +4,13 @@ The invariant: `torch._inductor` is not imported, because it costs seconds. Torc
 that, runs compilers to print a warning, and parses a tree again each call.
 """
 
+import contextlib
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from soaflow.claims import scratch_folder, temporary_files_in
 from soaflow.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -36,16 +39,30 @@ def load_package(
     Raises
     ------
     ArtifactError
-        If it is no AOTInductor package.
+        If it is no AOTInductor package, or there is no room to unpack it.
     """
     import torch  # noqa: PLC0415  not in every job
 
     single_threaded, runners, device_index = True, 1, 0 if device == "cuda" else -1
-    try:
-        loader = torch._C._aoti.AOTIModelPackageLoader(
-            str(path), name, single_threaded, runners, device_index
-        )
-    except RuntimeError as error:
-        raise ArtifactError(f"{path} cannot be loaded as an AOTInductor package: export it again") from error
+    with contextlib.ExitStack() as stack:
+        try:
+            # What it unpacks there it may read until the last call.
+            folder = stack.enter_context(scratch_folder())
+            with temporary_files_in(folder):
+                loader = torch._C._aoti.AOTIModelPackageLoader(
+                    str(path), name, single_threaded, runners, device_index
+                )
+        except (OSError, RuntimeError) as error:
+            raise loading_error(path, error) from error
+        weakref.finalize(loader, stack.pop_all().close)
     run: Callable[[list[torch.Tensor]], list[torch.Tensor]] = loader.run
     return run
+
+
+def loading_error(path: Path | str, error: Exception) -> ArtifactError:
+    """Return what is said of a package that cannot be loaded, for the first line of a reason."""
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    return ArtifactError(
+        f"{path} cannot be loaded as an AOTInductor package ({reason}): free space or set TMPDIR to another "
+        "folder if that is why, else export it again"
+    )
