@@ -12,6 +12,7 @@ from soaflow.invariance import Batches, Invariance, write_invariance
 from soaflow.lineage.figures import without_shards
 from soaflow.lineage.reproduction import Outcome, by_kind, compare_runs
 from soaflow.sameness import OutputSameness, Sameness
+from soaflow.soa.gathered import gather
 from soaflow.soa.layout import Item, Layout
 from soaflow.soa.storage import EVENTS, PREDICTIONS, map_blob, read_header, writing
 
@@ -200,6 +201,14 @@ def test_what_one_run_alone_has_is_found(runs: tuple[Path, Path]) -> None:
     (runs[0] / "weights/Net.pt").unlink()
     found = [one for one in compare_runs(*runs) if one.fails]
     assert [(one.kind, one.outcome) for one in found] == [("weights", Outcome.MISSING)]
+
+
+def test_what_gathered_files_show_is_compared_as_predictions(runs: tuple[Path, Path]) -> None:
+    before = compare_runs(*runs)
+    for results in runs:
+        folder = results / "predictions/toy"
+        gather(sorted(folder.glob("*/Net.jit.h5")), folder / "Net.jit.h5")
+    assert compare_runs(*runs) == before
 
 
 def test_nothing_is_excused_where_the_shards_are_the_same(runs: tuple[Path, Path], tmp_path: Path) -> None:
