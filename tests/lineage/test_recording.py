@@ -9,6 +9,7 @@ import pytest
 from soaflow.errors import ProvenanceError, StorageError
 from soaflow.files import sha256_of_file
 from soaflow.lineage.record import Provenance
+from soaflow.lineage.recording import OutputRecord
 
 from .conftest import PREDICTIONS, SOURCE, WEIGHTS, Entries, Recorded
 
@@ -63,6 +64,38 @@ def test_a_parameter_that_is_another_by_now_is_found(entries: Entries, recorded:
     assert recorded([infer, replace(train, given=given)])
     with pytest.raises(ProvenanceError, match=f"{WEIGHTS} was made with another 'seed' than"):
         recorded([infer, replace(train, given=given - {"7"})])
+
+
+def test_records_of_all_outputs_are_joined(entries: Entries, recorded: Recorded) -> None:
+    infer, train = entries
+    entry = replace(train, outputs=(WEIGHTS, PREDICTIONS, "gone"))
+    given = frozenset({"7"})
+    joined = entry.with_records(
+        {
+            WEIGHTS: OutputRecord(ended=1.0, read={SOURCE: "s"}, given=given),
+            PREDICTIONS: OutputRecord(ended=2.0, read={"other.root": "o"}, given=given),
+        }
+    )
+    assert joined.ended == {WEIGHTS: 1.0, PREDICTIONS: 2.0}
+    assert joined.read == {SOURCE: "s", "other.root": "o"}
+    assert joined.given == given
+    unknown = infer.with_records({})
+    assert (unknown.read, unknown.ended, unknown.given) == ({}, {}, None)
+    assert recorded([unknown, train]).makers[PREDICTIONS].unproven == (WEIGHTS,)
+
+
+def test_a_script_is_looked_for_beside_the_others(
+    entries: Entries, recorded: Recorded, tmp_path: Path
+) -> None:
+    infer, _ = entries
+    planned = replace(infer, code={"code": "../afar/infer.py", "model_code": "train.py"})
+    assert planned.with_scripts_in(tmp_path).code == {
+        "code": str(tmp_path / "infer.py"),
+        "model_code": "train.py",
+    }
+    afar = infer.with_scripts_in(tmp_path / "nowhere")
+    assert afar.code == {}
+    assert recorded([afar]).makers[PREDICTIONS].parameters["code"] == infer.parameters["code"]
 
 
 def test_a_link_that_nobody_recorded_is_unproven(unrecorded: Entries, recorded: Recorded) -> None:

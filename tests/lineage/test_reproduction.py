@@ -12,6 +12,7 @@ from soaflow.invariance import Batches, Invariance, write_invariance
 from soaflow.lineage.figures import without_shards
 from soaflow.lineage.reproduction import Outcome, by_kind, compare_runs
 from soaflow.sameness import OutputSameness, Sameness
+from soaflow.soa.gathered import gather
 from soaflow.soa.layout import Item, Layout
 from soaflow.soa.storage import EVENTS, PREDICTIONS, map_blob, read_header, writing
 
@@ -50,6 +51,10 @@ def write_results(folder: Path, shards: int) -> Path:
         "weights/Net.pt.origin.json": json.dumps({"origin": {"source": "trained"}}),
         "training/Net.tsv": "curve",
         "report/pipeline.svg": "picture",
+        "report/parity/Net.svg": f"of {shards} shards",
+        "report/learning_curves/Net.svg": "picture",
+        "report/physics/Net.p.svg": "picture",
+        "decisions/toy/Net.jit.json": json.dumps({"flips": 0}),
         "speed/Net.brief.json": f"times {shards}",
         "verdicts/toy/Net.jit.json": json.dumps(verdict(rows, (last, count - 1))),
         "verdicts/passed.txt": "1 of 1",
@@ -114,10 +119,10 @@ def test_other_shards_change_what_they_must_and_nothing_else(runs: tuple[Path, P
     assert not any(one.fails for one in compared)
     expected = {one.name: one.reason for one in compared if one.outcome is Outcome.EXPECTED}
     shards = {f"toy/{shard}.h5" for shard in range(3)} | {f"toy/{shard}/Net.jit.h5" for shard in range(3)}
-    assert expected.keys() == {*shards, "toy/Net.jit"}
+    assert expected.keys() == {*shards, "toy/Net.jit", "parity/Net.svg"}
     assert {one.kind for one in by_kind(compared)} == {
         *("events", "event files", "weights", "origins", "learning curves", "invariance"),
-        *("predictions", "prediction files", "verdicts", "outcomes", "pictures"),
+        *("predictions", "prediction files", "decisions", "verdicts", "outcomes", "pictures"),
     }
     counts = {one.kind: one.counts for one in by_kind(compared)}
     assert counts["events"][Outcome.EQUAL] > 5
@@ -196,21 +201,56 @@ def test_no_row_is_excused_where_batches_give_the_same_bits(runs: tuple[Path, Pa
     assert [one.kind for one in compare_runs(*runs) if one.fails] == ["predictions"]
 
 
-def test_what_one_run_alone_has_is_found(runs: tuple[Path, Path]) -> None:
-    (runs[0] / "weights/Net.pt").unlink()
-    found = [one for one in compare_runs(*runs) if one.fails]
-    assert [(one.kind, one.outcome) for one in found] == [("weights", Outcome.MISSING)]
+@pytest.mark.parametrize(
+    ("pattern", "kinds"),
+    [
+        ("weights/Net.pt", {"weights"}),
+        ("invariance/toy/Net.jit.json", {"invariance"}),
+        ("decisions/toy/Net.jit.json", {"decisions"}),
+        ("verdicts/toy/Net.jit.json", {"verdicts", "outcomes"}),
+        ("predictions/toy/*/Net.jit.h5", {"predictions"}),
+        ("report/parity/Net.svg", {"pictures"}),
+        ("report/physics/Net.p.svg", {"pictures"}),
+    ],
+)
+@pytest.mark.parametrize("lacking", [0, 1])
+def test_what_one_run_alone_has_is_found(
+    runs: tuple[Path, Path], lacking: int, pattern: str, kinds: set[str]
+) -> None:
+    # Predictions that depend on their batch excuse other figures, and no lack of them.
+    change_prediction(runs[1], 2.0**-22)
+    for path in runs[lacking].glob(pattern):
+        path.unlink()
+    found = {one.kind: one.outcome for one in compare_runs(*runs) if one.fails}
+    assert found == dict.fromkeys(kinds, Outcome.MISSING)
+    assert main(["reproduced", *map(str, runs)]) == 1
+
+
+def test_pictures_of_a_training_are_not_drawn_for_given_weights(runs: tuple[Path, Path]) -> None:
+    (runs[1] / "report/learning_curves/Net.svg").unlink()
+    (runs[1] / "report/physics/Net.p.svg").unlink()
+    found = {one.name: one.outcome for one in compare_runs(*runs) if one.alone and one.kind == "pictures"}
+    assert found == dict.fromkeys(("learning_curves/Net.svg", "physics/Net.p.svg"), Outcome.EXPECTED)
+
+
+def test_what_gathered_files_show_is_compared_as_predictions(runs: tuple[Path, Path]) -> None:
+    before = compare_runs(*runs)
+    for results in runs:
+        folder = results / "predictions/toy"
+        gather(sorted(folder.glob("*/Net.jit.h5")), folder / "Net.jit.h5")
+    assert compare_runs(*runs) == before
 
 
 def test_nothing_is_excused_where_the_shards_are_the_same(runs: tuple[Path, Path], tmp_path: Path) -> None:
     again = write_results(tmp_path / "again", 3)
     assert all(one.outcome is Outcome.EQUAL for one in compare_runs(runs[1], again))
+    (again / "report/learning_curves/Net.svg").unlink()
     (again / "invariance/toy/Net.jit.json").write_text('{"rows": 1}')
     change_prediction(again, 2.0**-22)
     with (again / "events/toy/1.h5").open("ab") as stream:
         stream.write(b"x")
     assert {one.kind for one in compare_runs(runs[1], again) if one.fails} == {
-        *("event files", "invariance", "predictions", "prediction files"),
+        *("event files", "invariance", "pictures", "predictions", "prediction files"),
     }
 
 

@@ -70,6 +70,21 @@ def test_a_fat_artifact_of_no_level_is_refused(make_checkout, test_config, tmp_p
     assert "key 'targets' has no level of x86-64 to put into a fat artifact: add x86-64-v3" in done.stderr
 
 
+def test_records_where_the_provenance_cannot_read_them_are_refused_before_any_job(
+    make_checkout, test_config, tmp_path
+):
+    checkout = make_checkout(tmp_path / "checkout", test_config)
+    done = checkout.snakemake("--persistence-backend", "db")
+    assert done.returncode != 0
+    assert (
+        "provenance.json is made from what Snakemake records in files: leave out --persistence-backend db"
+        in done.stderr
+    )
+    assert not (checkout.folder / "results").exists()
+    planned = checkout.snakemake("--persistence-backend", "db", "--dry-run", "results/verdicts/passed.txt")
+    assert planned.returncode == 0, planned.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "target", "sentence"),
     [

@@ -4,7 +4,7 @@ include: "helpers/provenance.smk"
 rule write_provenance:
     """Tie every file of the run to the digests of its inputs, code, configuration and environment."""
     input:
-        targets=run_targets(),
+        targets=recorded_targets,
     output:
         provenance="results/provenance.json",
     log:

@@ -1,10 +1,12 @@
 """What kind of file lies where among the results, and whether its bytes are the same in every run.
 
-The invariant: the first folder of a file's path, or its ending where one folder holds several kinds, decides
-alone, so a file has one kind wherever the results lie.
+The invariant: the first folder that holds a kind, and the rest of the path where it holds several, decide
+alone, so a file has one kind wherever the results lie and whatever datasets and models are called.
 
 >>> kind_of("results/events/toy/0.h5").name, kind_of("results/predictions/toy/0/Net.jit.proof.json").measured
 ('events', True)
+>>> kind_of("results/predictions/logs/0/Net.jit.h5").name, kind_of("results/predictions/logs/Net.jit.h5").name
+('predictions', 'gathered predictions')
 >>> kind_of("results/mine.txt").name
 'other'
 """
@@ -22,7 +24,7 @@ class Kind:
     name
         In the plural, as the table of `make reproduce` has it.
     pattern
-        Regular expression that the end of a path matches.
+        Regular expression that a path matches from the kind's folder on.
     measured
         Whether it holds times, memory or the day of a run, so that its bytes differ from run to run.
     """
@@ -49,7 +51,8 @@ KINDS = (
     Kind("learning curves", r"training/[^/]*\.tsv"),
     Kind("programs", r"programs/[^/]*\.pt2"),
     Kind("artifacts", r"artifacts/[^/]*\.(?:pt|pt2|onnx)"),
-    Kind("predictions", r"predictions/.*\.h5"),
+    Kind("gathered predictions", r"predictions/[^/]+/[^/]+\.h5"),
+    Kind("predictions", r"predictions/[^/]+/\d+/[^/]+\.h5"),
     Kind("differences", r"differences/.*\.json"),
     Kind("invariance", r"invariance/.*\.json"),
     Kind("pairs", r"pairs/.*\.json"),
@@ -63,9 +66,11 @@ KINDS = (
 )
 """In this order; the first that fits is the kind."""
 
-_PATTERNS = [(kind, re.compile(rf"(?:^|.*/){kind.pattern}")) for kind in KINDS]
+_PATTERNS = [(kind, re.compile(kind.pattern)) for kind in KINDS]
 
 
 def kind_of(path: str) -> Kind:
     """Return the kind of a file that a job has made, by its path."""
-    return next((kind for kind, pattern in _PATTERNS if pattern.fullmatch(path)), OTHER)
+    parts = path.split("/")
+    ends = ("/".join(parts[begin:]) for begin in range(len(parts)))
+    return next((kind for end in ends for kind, pattern in _PATTERNS if pattern.fullmatch(end)), OTHER)

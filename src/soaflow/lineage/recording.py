@@ -9,7 +9,7 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,25 @@ from soaflow.files import sha256_of_file
 from soaflow.lineage.kinds import SOURCE, kind_of
 from soaflow.lineage.record import Environment, Provenance, RecordedCode, RecordedFile, RecordedJob
 from soaflow.provenance import code_digest, code_distributions
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRecord:
+    """What a workflow recorded of an output when its job ended.
+
+    Parameters
+    ----------
+    ended
+        Time stamp of the output, in seconds.
+    read
+        SHA-256 (hex) of inputs of the job.
+    given
+        Parameters of the job, each as `repr` writes it.
+    """
+
+    ended: float
+    read: Mapping[str, str]
+    given: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +72,26 @@ class JobEntry:
     read: Mapping[str, str] = field(default_factory=dict)
     ended: Mapping[str, float] = field(default_factory=dict)
     given: frozenset[str] | None = None
+
+    def with_records(self, records: Mapping[str, OutputRecord]) -> "JobEntry":
+        """Add what was recorded of outputs, by their paths; some may have no record."""
+        return replace(
+            self,
+            read={path: digest for record in records.values() for path, digest in record.read.items()},
+            ended={path: record.ended for path, record in records.items()},
+            given=next((record.given for record in records.values()), None),
+        )
+
+    def with_scripts_in(self, folder: Path | str) -> "JobEntry":
+        """Look for the job's script in a folder; if it is not there, its digest is a parameter like others.
+
+        Scripts of a workflow that is imported from afar lie nowhere here.
+        """
+        if "code" not in self.code:
+            return self
+        script = Path(folder, Path(self.code["code"]).name)
+        beside = {"code": str(script)} if script.is_file() else {}
+        return replace(self, code={k: v for k, v in self.code.items() if k != "code"} | beside)
 
 
 def record_provenance(

@@ -1,7 +1,8 @@
 """Whether two runs gave the same, and if not, exactly what differs and why.
 
 The invariant: a difference is expected only for a reason that is named here and that the two runs themselves
-show; every other one, and everything that one run alone has, fails.
+show; every other one fails. What one run alone has fails too, but for files of shards that the other has not,
+and for pictures of a training that the other has not done.
 """
 
 import hashlib
@@ -57,13 +58,18 @@ class Compared:
     detail: str = ""
 
     @property
+    def alone(self) -> bool:
+        """Whether one run does not have it."""
+        return None in (self.first, self.second)
+
+    @property
     def outcome(self) -> Outcome:
         """Whether the two are equal, and if not, whether that was to be expected."""
         if self.first == self.second:
             return Outcome.EQUAL
         if self.reason:
             return Outcome.EXPECTED
-        return Outcome.MISSING if None in (self.first, self.second) else Outcome.DIFFERENT
+        return Outcome.MISSING if self.alone else Outcome.DIFFERENT
 
     @property
     def fails(self) -> bool:
@@ -101,11 +107,16 @@ def compare_runs(
     if resharded:
         found = _with_predictions(found, folders, resharded)
     depending = {_model(one.name) for one in found if one.kind == "predictions" and one.reason}
-    untrained = _trained(contents[0]) ^ _trained(contents[1])
+    untrained = _trained(contents[0]) ^ _trained(contents[1]) if resharded else set()
     return tuple(
         one
         if one.reason
-        else replace(one, reason=_reason((one.kind, one.name), resharded, depending, untrained))
+        else replace(
+            one,
+            reason=_reason_alone(one, resharded, untrained)
+            if one.alone
+            else _reason(one, resharded, depending),
+        )
         for one in found
     )
 
@@ -135,26 +146,34 @@ def _model(name: str) -> str:
     return name.partition(".")[0]
 
 
-def _reason(
-    thing: Thing, resharded: Collection[str], depending: Collection[str], untrained: Collection[str]
-) -> str:
-    """Return why a difference of something is expected; empty if it is not."""
-    kind, name = thing
-    folder, _, file = name.partition("/")
-    of_training = kind == "pictures" and folder in ("learning_curves", "physics")
-    of_predictions = kind in ("differences", "pairs", "decisions", "verdicts")
+def _reason_alone(one: Compared, resharded: Collection[str], untrained: Collection[str]) -> str:
+    """Return why one run alone is expected to have something; empty if it is not."""
+    folder, _, file = one.name.partition("/")
+    if one.kind == "pictures" and folder in ("learning_curves", "physics") and _model(file) in untrained:
+        return "drawn of a training, and one run was given the weights"
+    return _SAME_ROWS if one.kind in (EVENT_FILES, PREDICTION_FILES) and folder in resharded else ""
+
+
+def _reason(one: Compared, resharded: Collection[str], depending: Collection[str]) -> str:
+    """Return why something that both runs have is expected to differ; empty if it is not."""
+    folder = one.name.partition("/")[0]
+    of_predictions = one.kind in ("differences", "pairs", "decisions", "verdicts")
     reasons = {
-        "the same rows in other shards": kind in (EVENT_FILES, PREDICTION_FILES) and folder in resharded,
-        "measured on rows of the first shard, which has others": kind == "invariance" and folder in resharded,
-        "drawn of a training, and one run was given the weights": of_training and _model(file) in untrained,
-        "shows shards, and what was measured on the first one": kind == "pictures"
+        _SAME_ROWS: one.kind in (EVENT_FILES, PREDICTION_FILES) and folder in resharded,
+        "measured on rows of the first shard, which has others": one.kind == "invariance"
+        and folder in resharded,
+        "shows shards, and what was measured on the first one": one.kind == "pictures"
         and bool(resharded)
         and folder in _PICTURES_WITH_SHARDS,
-        "figures of predictions that depend on their batch": (of_predictions and _model(name) in depending)
-        or (thing == ("verdicts", "summary.tsv") and bool(depending)),
+        "figures of predictions that depend on their batch": (
+            of_predictions and _model(one.name) in depending
+        )
+        or ((one.kind, one.name) == ("verdicts", "summary.tsv") and bool(depending)),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 
+
+_SAME_ROWS = "the same rows in other shards"
 
 _PICTURES_WITH_SHARDS = frozenset(
     ("decisions", "differences", "invariance", "magnitudes", "parity", "verdicts.html", "verdicts.svg")
@@ -169,7 +188,9 @@ def _with_predictions(
     measured: Dependence = {key: max(seen.get(key, 0.0), others.get(key, 0.0)) for key in seen | others}
     return [
         _with_size(one, folders, measured)
-        if one.kind == "predictions" and one.fails and one.name.partition("/")[0] in resharded
+        if one.kind == "predictions"
+        and one.outcome is Outcome.DIFFERENT
+        and one.name.partition("/")[0] in resharded
         else one
         for one in found
     ]

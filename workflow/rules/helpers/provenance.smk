@@ -1,5 +1,18 @@
 # What the files of a run were made from.
 
+from snakemake.settings.enums import PersistenceBackend
+
+
+def recorded_targets(wildcards):
+    """What a run is for, if Snakemake keeps what it records of each job where `write_provenance` reads it."""
+    backend = workflow.workflow_settings.persistence_backend
+    if backend is not PersistenceBackend.FILE:
+        raise WorkflowError(
+            "results/provenance.json is made from what Snakemake records in files: leave out "
+            f"--persistence-backend {backend.item_to_choice()}"
+        )
+    return run_targets()
+
 
 def entries_behind(wildcards, input):
     """Every job that the inputs were made by, directly or through others.
