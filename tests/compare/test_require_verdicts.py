@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from snakemake.iocontainers import InputFiles
 
 from soaflow.compare.judging import judge
 from soaflow.compare.measuring import measure_files
@@ -18,7 +19,7 @@ SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "require_verdicts.
 def require(folder: Path, verdicts: list[Path]) -> None:
     job = SimpleNamespace(
         log=[folder / "passed.log"],
-        input=SimpleNamespace(verdicts=verdicts),
+        input=InputFiles(fromdict={"verdicts": verdicts}),
         output=SimpleNamespace(passed=folder / "passed.txt"),
     )
     runpy.run_path(str(SCRIPT), {"snakemake": job})
