@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from snakemake.iocontainers import InputFiles
 
 from soaflow.compare.judging import judge
 from soaflow.compare.measuring import measure_files
@@ -16,10 +15,18 @@ from soaflow.compare.verdict import write_verdict
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "require_verdicts.py"
 
 
+class Inputs(list[Path]):
+    """A job's input as Snakemake gives it: all files, and by name."""
+
+    @property
+    def verdicts(self) -> list[Path]:
+        return list(self)
+
+
 def require(folder: Path, verdicts: list[Path]) -> None:
     job = SimpleNamespace(
         log=[folder / "passed.log"],
-        input=InputFiles(fromdict={"verdicts": verdicts}),
+        input=Inputs(verdicts),
         output=SimpleNamespace(passed=folder / "passed.txt"),
     )
     runpy.run_path(str(SCRIPT), {"snakemake": job})
