@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 
 import numpy as np
@@ -220,7 +221,7 @@ def test_an_aot_job(bench, particles, aot_artifact, batch_size):
 def test_an_aot_package_leaves_no_unpacked_folder_behind(bench, aot_artifact, monkeypatch, tmp_path):
     folder = tmp_path / "temporary"
     folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     backend = backends.aot(aot_artifact, bench.signature)
     assert list(folder.iterdir())
     del backend
@@ -278,7 +279,7 @@ def test_of_a_fat_artifact_the_best_target_alone_is_loaded(
 ):
     folder = tmp_path / "temporary"
     folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     as_if_on(monkeypatch, level)
     backend = backends.aot(fat_file, bench.signature)
     (library,) = folder.rglob("*.so")
