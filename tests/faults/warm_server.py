@@ -24,9 +24,6 @@ SLOW = (
     "torch.onnx",
 )
 
-for module in SLOW:
-    importlib.import_module(module)
-
 
 def start(program, folder, screen):
     """Fork a process that runs a program as Python would, and return its number."""
@@ -58,7 +55,15 @@ def poll(pid):
     return os.waitstatus_to_exitcode(status) if found else None
 
 
-for line in sys.stdin:
-    verb, *arguments = json.loads(line)
-    answer = {"start": start, "poll": poll}[verb](*arguments)
-    print(json.dumps(answer), flush=True)
+def serve():
+    """Import what is slow, and answer until there are no more requests."""
+    for module in SLOW:
+        importlib.import_module(module)
+    for line in sys.stdin:
+        verb, *arguments = json.loads(line)
+        answer = {"start": start, "poll": poll}[verb](*arguments)
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
