@@ -20,16 +20,20 @@ settings.register_profile("soaflow", deadline=None)
 settings.load_profile("soaflow")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of one folder in one process, so that what they share is built once.
 
-    Workflow tests are kept together by file: each has a run of its own.
+    Workflow tests are kept together by file: each has a run of its own. They are the longest, and come first,
+    so that no process is left alone with one of them at the end.
     """
     tests = Path(__file__).parent
+    groups = {}
     for item in items:
         inside = item.path.relative_to(tests).parts if item.path.is_relative_to(tests) else ("src",)
-        group = "/".join(inside[:2]) if inside[0] == "workflow" else inside[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+        groups[item] = "/".join(inside[:2]) if inside[0] == "workflow" else inside[0]
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    items.sort(key=lambda item: not groups[item].startswith("workflow/"))
 
 
 @pytest.fixture(autouse=True, scope="session")
