@@ -43,7 +43,7 @@ def test_ready_configurations_are_sound(path):
 def test_every_backend_is_a_peer_for_every_model_of_the_default_run(mapping):
     config = Config.from_mapping(mapping, SCHEMA)
     for model in config.models.values():
-        assert {config.variant(name).backend for name in model.variants} == {"eager", "jit", "aot", "onnx"}
+        assert {config.variants[name].backend for name in model.variants} == {"eager", "jit", "aot", "onnx"}
 
 
 def test_runs_cover_every_shard_model_and_variant(mapping):
@@ -94,9 +94,9 @@ def test_targets_and_profiles_of_variants(mapping):
     }
     config = Config.from_mapping(mapping, SCHEMA)
     assert config.targets == ("x86-64-v3", "native", "cuda-sm_90")
-    assert (config.variant("v3").target, config.variant("v3").profile) == ("x86-64-v3", "throughput")
-    assert (config.variant("aot").target, config.variant("aot").profile) == ("native", "balanced")
-    assert config.variant("any").target == "fat"
+    assert (config.variants["v3"].target, config.variants["v3"].profile) == ("x86-64-v3", "throughput")
+    assert (config.variants["aot"].target, config.variants["aot"].profile) == ("native", "balanced")
+    assert config.variants["any"].target == "fat"
 
 
 def test_speed_and_starts_have_settings_of_their_own(mapping):

@@ -17,7 +17,7 @@ from soaflow.compare.yardstick import Yardstick
 from soaflow.errors import ConfigError
 from soaflow.events.datasets import Dataset, ToyDataset, dataset_from_mapping
 from soaflow.infer.timing_settings import SpeedSettings, StartSettings
-from soaflow.infer.variants import REFERENCE, Backend, Variant
+from soaflow.infer.variants import REFERENCE, Backend, Variant, reference_of
 from soaflow.keys import known, named
 from soaflow.model_settings import Model, model_from_mapping
 from soaflow.profiles import find_profile
@@ -161,9 +161,9 @@ class Config:
             starts=StartSettings.from_mapping(mapping.get("starts", {})),
         )
 
-    def variant(self, name: str) -> Variant:
-        """Return a variant by name, the reference included."""
-        return REFERENCE if name == REFERENCE.name else self.variants[name]
+    def variant(self, name: str, model: str) -> Variant:
+        """Return a variant of a model by name, the reference included."""
+        return reference_of(self.models[model].signature) if name == REFERENCE.name else self.variants[name]
 
     def item_tolerances(self, model: str, dtype: str) -> dict[str, Tolerance]:
         """Return the tolerance of each item that a model predicts, for what it computes in."""

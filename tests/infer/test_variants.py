@@ -1,10 +1,21 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from soaflow.errors import ConfigError, TargetError
-from soaflow.infer.variants import REFERENCE, Backend, Device, Variant, without_batch_sizes
+from soaflow.infer.variants import (
+    REFERENCE,
+    REFERENCE_ROWS,
+    Backend,
+    Device,
+    Variant,
+    reference_of,
+    without_batch_sizes,
+)
+from soaflow.soa.layout import Item, Layout
+from soaflow.soa.signature import RowRange, Signature, TensorInput, TensorOutput
 
 
 def test_defaults():
@@ -32,8 +43,16 @@ def test_plain_strings_become_members():
     assert variant.device is Device.CUDA
 
 
-def test_reference_is_eager_float64_on_the_whole_shard():
-    assert (REFERENCE.backend, REFERENCE.dtype, REFERENCE.batch_size) == (Backend.EAGER, "float64", 0)
+TRACKS = TensorInput("tracks", "tracks", Layout.of(Item("pt", "float32")), ("pt",))
+HITS = TensorInput("hits", "hits", Layout.of(Item("x", "float32")), ("x",), RowRange.WHOLE)
+
+
+@pytest.mark.parametrize(("inputs", "batch_size"), [((TRACKS,), REFERENCE_ROWS), ((TRACKS, HITS), 0)])
+def test_reference_is_eager_float64_in_batches_unless_a_call_sees_all_of_a_collection(inputs, batch_size):
+    outputs = Layout.of(Item("score", "float32"))
+    reference = reference_of(Signature(inputs, (TensorOutput("score", ("score",)),), outputs))
+    assert reference == replace(REFERENCE, batch_size=batch_size)
+    assert (reference.backend, reference.dtype) == (Backend.EAGER, "float64")
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def _as_configured(verdict: Verdict, path: Path, variant: str) -> Verdict:
             f"{path} has no model '{verdict.model}' in variant '{variant}': name the configuration of that "
             "run, and for predictions from elsewhere, with --variant, the variant to judge them as"
         )
-    dtype = settings.variant(variant).dtype
+    dtype = settings.variants[variant].dtype
     verdict = with_tolerances(verdict, settings.item_tolerances(verdict.model, dtype))
     verdict = with_yardstick(verdict, settings.yardsticks.get(dtype))
     waivers = (waiver.on(date.today()) for waiver in settings.waivers)

@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 
 from soaflow.errors import ConfigError
 from soaflow.profiles import BALANCED, find_profile
+from soaflow.soa.signature import RowRange, Signature
 from soaflow.targets import FAT, NATIVE, find_target
 
 COMPUTING_DTYPES = ("float64", "float32", "float16", "bfloat16")
@@ -166,3 +167,21 @@ def _choice(variant: str, key: str, value: Any, choices: type[_Choice]) -> _Choi
 
 REFERENCE = Variant("reference", Backend.EAGER, dtype="float64")
 """The run that all variants of a model are compared with."""
+
+REFERENCE_ROWS = 1 << 14
+"""Rows in one call of the reference, so that its memory does not grow with the shard."""
+
+
+def reference_of(signature: Signature) -> Variant:
+    """Return the reference of a model.
+
+    One that sees all rows of some collection in each call is called once, as every call costs as much as that
+    collection.
+
+    Parameters
+    ----------
+    signature
+        Of the model.
+    """
+    sees_all = any(spec.rows is RowRange.WHOLE for spec in signature.inputs)
+    return REFERENCE if sees_all else replace(REFERENCE, batch_size=REFERENCE_ROWS)

@@ -45,7 +45,7 @@ def shard_names(wildcards):
 
 def output_tolerances(wildcards):
     """The tolerance of every output item, for the dtype that the variant computes in."""
-    dtype = settings.variant(wildcards.variant).dtype
+    dtype = settings.variants[wildcards.variant].dtype
     return tolerance_entries(wildcards.model, dtype)
 
 
@@ -56,7 +56,7 @@ def tolerance_entries(model, dtype):
 
 def variant_yardstick(wildcards):
     """How far beyond eager float32's error the variant may lie, if the configuration says it for its dtype."""
-    found = settings.yardsticks.get(settings.variant(wildcards.variant).dtype)
+    found = settings.yardsticks.get(settings.variants[wildcards.variant].dtype)
     return None if found is None else asdict(found)
 
 

@@ -8,8 +8,9 @@ CPU_VARIANTS = [REFERENCE.name] + [
 ]
 GPU_VARIANTS = [name for name in settings.variants if name not in CPU_VARIANTS]
 VARIANT_ENTRIES = {
-    variant.name: asdict(variant)
-    for variant in (REFERENCE, *settings.variants.values())
+    (model, variant): asdict(settings.variant(variant, model))
+    for model in settings.models
+    for variant in (REFERENCE.name, *settings.variants)
 }
 
 
@@ -24,7 +25,7 @@ def require_here(variant):
 
 def model_files(wildcards):
     """What the variant loads: the weights, or an artifact with its passport."""
-    variant = settings.variant(wildcards.variant)
+    variant = settings.variant(wildcards.variant, wildcards.model)
     require_here(variant)
     return variant_files(wildcards.model, variant)
 
@@ -44,7 +45,7 @@ def variant_files(model, variant):
 
 
 def variant_entry(wildcards):
-    return VARIANT_ENTRIES[wildcards.variant]
+    return VARIANT_ENTRIES[wildcards.model, wildcards.variant]
 
 
 def dataset_predictions(wildcards):
