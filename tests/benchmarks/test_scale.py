@@ -76,10 +76,7 @@ write_shard(ToyDataset("toy", 1, int(sys.argv[1]) // 10, 1, ("particles",)), 0, 
 finish()
 """
 
-RUN_MODEL = """
-from soaflow.infer import backends
-from soaflow.infer.job import run_job
-from soaflow.infer.variants import Backend, Variant
+SIGNATURE = """
 from soaflow.soa.layout import Item, Layout
 from soaflow.soa.signature import Signature, TensorInput, TensorOutput
 from soaflow.soa.storage import read_header
@@ -89,6 +86,14 @@ signature = Signature(
     (TensorOutput("reco_pt", ("reco_pt",)),),
     Layout.of(Item("reco_pt", "float32")),
 )
+"""
+
+RUN_MODEL = (
+    SIGNATURE
+    + """
+from soaflow.infer import backends
+from soaflow.infer.job import run_job
+from soaflow.infer.variants import Backend, Variant
 def load():
     from soaflow.soa.tensor_library import numpy_library
     from soaflow.soa.arrays import ArrayTensor
@@ -98,6 +103,22 @@ run_job(load, signature, folder / "particles.h5", folder / "p.h5", folder / "p.j
         variant=Variant("aot", Backend.AOT, batch_size=1024), attributes={})
 finish()
 """
+)
+
+RUN_REFERENCE = (
+    SIGNATURE
+    + """
+from soaflow.infer.backends import eager
+from soaflow.infer.job import run_job
+from soaflow.infer.variants import reference_of
+def load():
+    from torch import nn
+    return eager(nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 1)), "float64")
+run_job(load, signature, folder / "particles.h5", folder / "p.h5", folder / "p.json",
+        variant=reference_of(signature), attributes={})
+finish()
+"""
+)
 
 MEASURE_DIFFERENCES = """
 from soaflow.compare.measuring import measure_files
@@ -124,6 +145,7 @@ finish()
 STAGES = {
     "events": WRITE_EVENTS,
     "inference": RUN_MODEL,
+    "reference": RUN_REFERENCE,
     "differences": MEASURE_DIFFERENCES,
     "pairs": MEASURE_PAIRS,
     "decisions": MEASURE_DECISIONS,
