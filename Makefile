@@ -37,7 +37,7 @@ run: install  ## Real jets and generated events through every stage, to results/
 
 test: install  ## Format, lint, types and all tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(MAKE) --no-print-directory check
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest --numprocesses $(CORES) --dist loadgroup --no-loadscope-reorder
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest --numprocesses $(CORES) --dist loadscope --no-loadscope-reorder
 
 check: install  ## Format, lint and types alone
 	$(BIN)/ruff format --check .

@@ -5,7 +5,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from hypothesis import settings
@@ -20,20 +20,30 @@ settings.register_profile("soaflow", deadline=None)
 settings.load_profile("soaflow")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in a hook of the same name
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Keep the tests of one folder in one process, so that what they share is built once.
 
-    Workflow tests are kept together by file: each has a run of its own. They are the longest, and come first,
-    so that no process is left alone with one of them at the end.
+    Workflow tests are kept together by file: each has a run of its own.
     """
-    tests = Path(__file__).parent
-    groups = {}
-    for item in items:
-        inside = item.path.relative_to(tests).parts if item.path.is_relative_to(tests) else ("src",)
-        groups[item] = "/".join(inside[:2]) if inside[0] == "workflow" else inside[0]
-        item.add_marker(pytest.mark.xdist_group(groups[item]))
-    items.sort(key=lambda item: not groups[item].startswith("workflow/"))
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  only where there are several processes
+
+    class ByFolder(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByFolder(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the workflow tests: the longest ones, so that none is alone at the end."""
+    items.sort(key=lambda item: not group_of(item.nodeid).startswith("tests/workflow"))
+
+
+def group_of(nodeid: str) -> str:
+    """Return what is shared by the tests that are run in one process."""
+    folders = PurePosixPath(nodeid.partition("::")[0]).parts
+    return "/".join(folders[: 3 if folders[1] == "workflow" else 2])
 
 
 @pytest.fixture(autouse=True, scope="session")

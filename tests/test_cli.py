@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from interrupting import INTERRUPTIBLE
 
 from soaflow.cli import bisect, main
 from soaflow.cli.compare import BY_DTYPE, EXACT
@@ -878,7 +879,7 @@ def test_a_full_disk_behind_the_output_is_a_sentence(items):
 def test_an_interrupt_ends_without_a_traceback(tmp_path):
     pipe = tmp_path / "items.yaml"
     os.mkfifo(pipe)
-    command = [sys.executable, "-m", "soaflow", "layout", str(pipe), "--rows", "3"]
+    command = [*INTERRUPTIBLE, sys.executable, "-m", "soaflow", "layout", str(pipe), "--rows", "3"]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     # The verb waits for a writer of the named pipe; to open it is to know that it runs.
     with run, open(pipe, "w"):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 from checkouts import REPOSITORY, Checkout
+from interrupting import INTERRUPTIBLE
 
 FARM = REPOSITORY / "tests/slurm/one-machine"
 STATE = Path(os.environ.get("SOAFLOW_SLURM", "/tmp/soaflow-slurm"))
@@ -105,8 +106,7 @@ class Snakemake:
     ):
         self.screen_path = checkout.folder / f"screen.{time.monotonic_ns()}.txt"
         command = [
-            "env",
-            "--default-signal=INT",
+            *INTERRUPTIBLE,
             sys.executable,
             "-m",
             "snakemake",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from interrupting import INTERRUPTIBLE
 
 from soaflow.errors import LayoutError, OutputError, StorageError
 from soaflow.soa.layout import Item, ItemKind, Layout
@@ -363,7 +364,7 @@ with {way}(sys.argv[1], EVENTS, {{"jets": layout.place(1000)}}, {{}}):
 """
     path = tmp_path / "a.h5"
     with subprocess.Popen(
-        [sys.executable, "-c", script, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*INTERRUPTIBLE, sys.executable, "-c", script, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as writer:
         assert writer.stdout.readline() == b"half\n"
         writer.send_signal(sent)
