@@ -33,10 +33,11 @@ def described_jobs(targets):
         )
         with contextlib.redirect_stdout(io.StringIO()):
             workflow.dag(dag_settings=DAGSettings(targets=set(targets))).printrulegraph()
-        return [_described(job) for job in workflow._workflow.dag.jobs if job.rule.script]
+        config = workflow._workflow.globals["config"]
+        return [_described(job, config) for job in workflow._workflow.dag.jobs if job.rule.script]
 
 
-def _described(job):
+def _described(job, config):
     stand_in = Snakemake(
         job.input,
         job.output,
@@ -45,10 +46,10 @@ def _described(job):
         1,
         [],
         job.log,
-        {},
+        config,
         job.rule.name,
         None,
-        "",
+        "workflow/scripts",
     )
     return {
         "rule": job.rule.name,
