@@ -274,3 +274,5 @@ ATTACKS = {
     "two writers": write_twice,
 }
 NEED_INPUTS = ("input cut", "input changed under way")
+TELLS_OF = {("write_provenance", "input cut")}
+"""Faults that a rule records and does not fail on: that a file is no longer as its job left it."""

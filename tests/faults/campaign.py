@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import yaml
 from checkouts import REPOSITORY, make_checkout
-from faults.attacks import ATTACKS, NEED_INPUTS, Scene, ended
+from faults.attacks import ATTACKS, NEED_INPUTS, TELLS_OF, Scene, ended
 from faults.jobs import checkout_at, copy_of, job_environment, read_jobs
 from faults.outcomes import HarmError, Tally, require
 from faults.runs import RUN_ATTACKS, Run
@@ -60,7 +60,7 @@ class Campaign:
     def __init__(self, finished, jobs, scratch, cache, seed):
         self.finished, self.jobs, self.scratch, self.cache = finished, jobs, scratch, cache
         self.rng = Random(seed)
-        self.folder = scratch / "attacked"
+        self.folder = copy_of(finished, scratch / "attacked")
         self.server = WarmServer(job_environment(self.folder, cache), scratch)
         self.tally = Tally()
         self.warm_seconds = {}
@@ -88,6 +88,8 @@ class Campaign:
         ]
 
     def can_have(self, rule, fault):
+        if (rule, fault) in TELLS_OF:
+            return False
         return fault not in NEED_INPUTS or any(job.inputs for job in self.of(rule))
 
     def of(self, rule):

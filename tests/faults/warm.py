@@ -32,6 +32,8 @@ class WarmServer:
             stdout=subprocess.PIPE,
             text=True,
         )
+        # Until then it reads the library, which the next copy of the finished run would take away.
+        self._process.stdout.readline()
 
     def ask(self, *request):
         self._process.stdin.write(json.dumps(request) + "\n")

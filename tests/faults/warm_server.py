@@ -1,7 +1,7 @@
 """A process that has done the slow imports, and forks a job whenever it is asked to.
 
 It reads requests from its standard input, a line of JSON each, and answers each with a line: `start` with the
-number of the job's process, `poll` with its exit code or null.
+number of the job's process, `poll` with its exit code or null. One line before all says that it is ready.
 """
 
 import importlib
@@ -59,6 +59,7 @@ def serve():
     """Import what is slow, and answer until there are no more requests."""
     for module in SLOW:
         importlib.import_module(module)
+    print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         verb, *arguments = json.loads(line)
         answer = {"start": start, "poll": poll}[verb](*arguments)
