@@ -25,8 +25,8 @@ from typing import Self
 from soaflow.soa.layout import ItemKind, Layout, Placement
 
 CHUNK_BYTES = 32 << 20
-"""Of the inputs or of the outputs of a chunk, whichever are more. Chosen without a device, and to be measured on
-one: copies this long should reach a link's full speed, and two of them are little of a GPU's memory.
+"""Of the inputs or of the outputs of a chunk, whichever are more. Chosen without a device, and to be measured
+on one: copies this long should reach a link's full speed, and two of them are little of a GPU's memory.
 """
 
 MOST_PITCH = (1 << 31) - 1
