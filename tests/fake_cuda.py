@@ -1,13 +1,21 @@
 """A device of this process's own memory behind the calls of CUDA's driver, with streams as late as can be.
 
 What is put into a stream's queue runs when somebody waits for it, and not before: a copy that nothing waits
-for has not happened, and one whose memory is used again too early copies what is there by then.
+for has not happened, and one whose memory is used again too early copies what is there by then. The model's
+own work is done at once, after what was put into its stream before.
 """
 
+import contextlib
 import ctypes
+import time
 from collections.abc import Callable
 from itertools import count
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from soaflow.cuda_driver import CudaDriver
 
 
 class FakeStream:
@@ -94,3 +102,95 @@ class FakeDriver:
 
         FakeStream.all[stream.value].add(work)
         return 0
+
+
+class FakeMark:
+    """A place in a stream's queue, with the time at which it was passed."""
+
+    def __init__(self, stream: FakeStream) -> None:
+        self.stream = stream
+        self.time = 0.0
+        self.position = stream.add(self._pass)
+
+    def _pass(self) -> None:
+        self.time = time.perf_counter()
+
+    def synchronize(self) -> None:
+        self.stream.run(self.position)
+
+    def elapsed_time(self, end_event: "FakeMark") -> float:
+        assert self.time
+        assert end_event.time
+        return (end_event.time - self.time) * 1000
+
+
+class Recorded(TorchDispatchMode):
+    """The operations that were done in its context, to be done again on the same memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[tuple[Any, tuple, dict, Any]] = []
+
+    def __torch_dispatch__(self, operation, types, arguments=(), keywords=None):
+        result = operation(*arguments, **(keywords or {}))
+        self.steps.append((operation, arguments, keywords or {}, result))
+        return result
+
+    def replay(self) -> None:
+        for operation, arguments, keywords, result in self.steps:
+            again = operation(*arguments, **keywords)
+            pairs = zip(again, result, strict=True) if isinstance(result, tuple | list) else [(again, result)]
+            for new, old in pairs:
+                if (
+                    isinstance(old, torch.Tensor)
+                    and new.untyped_storage().data_ptr() != old.untyped_storage().data_ptr()
+                ):
+                    old.copy_(new)
+
+
+class FakeAccelerator:
+    """The CPU as a device with memory of its own."""
+
+    def __init__(self, library: FakeDriver | None = None) -> None:
+        self.device = torch.device("cpu")
+        self.library = library or FakeDriver()
+        self.driver = CudaDriver(self.library)
+        self.streams: list[FakeStream] = []
+        self.current: list[FakeStream] = []
+        self.captures = 0
+        self.refusing_to_capture = False
+
+    def stream(self) -> FakeStream:
+        self.streams.append(FakeStream())
+        return self.streams[-1]
+
+    @contextlib.contextmanager
+    def use(self, stream: FakeStream):
+        stream.run()
+        self.current.append(stream)
+        try:
+            yield
+        finally:
+            self.current.pop()
+
+    def mark(self, stream: FakeStream) -> FakeMark:
+        return FakeMark(stream)
+
+    def wait_for(self, mark: FakeMark, stream: FakeStream) -> None:
+        stream.add(mark.synchronize)
+
+    def synchronize(self) -> None:
+        for stream in self.streams:
+            stream.run()
+
+    def captured(self, stream: FakeStream, work: Callable[[], None]) -> Callable[[], None]:
+        assert self.current == [stream]
+        if self.refusing_to_capture:
+            raise RuntimeError("operation not permitted when stream is capturing\nmore")
+        self.captures += 1
+        with Recorded() as recorded:
+            work()
+        return recorded.replay
+
+    def ran_out_of_memory(self, error: Exception) -> bool:
+        return isinstance(error, torch.OutOfMemoryError)

@@ -53,15 +53,20 @@ class Chunk:
     batch_size: int
 
     def batches(self) -> Iterator[tuple[int, int, int]]:
-        """Yield each batch's number in the run, and its rows counted from the chunk's first.
+        """Yield each batch's number in the run, and its rows.
 
         >>> list(Chunk(number=1, begin=6, end=10, batch_size=3).batches())
-        [(2, 0, 3), (3, 3, 4)]
+        [(2, 6, 9), (3, 9, 10)]
         """
-        rows = self.end - self.begin
-        first = self.begin // self.batch_size
-        for index, begin in enumerate(range(0, rows, self.batch_size), first):
-            yield index, begin, min(begin + self.batch_size, rows)
+        step, last = self.batch_size, self.end
+        for index, begin in enumerate(range(self.begin, last, step), self.begin // step):
+            yield index, begin, min(begin + step, last)
+
+    def batch_of(self, row: int) -> tuple[int, int, int]:
+        """Return the number in the run, and the rows, of the batch that a row of the chunk is in."""
+        index = row // self.batch_size
+        begin = index * self.batch_size
+        return index, begin, min(begin + self.batch_size, self.end)
 
 
 @dataclass(frozen=True, slots=True)
