@@ -62,6 +62,10 @@ class DeviceError(SoaflowError, RuntimeError):
     """A device that a variant asks for is not there."""
 
 
+class OutOfDeviceMemoryError(DeviceError):
+    """A device's memory does not hold what a job puts there at once."""
+
+
 class PortabilityError(SoaflowError, RuntimeError):
     """An artifact does not run on a CPU that it claims, or that CPU cannot be emulated here."""
 

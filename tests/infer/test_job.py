@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from fake_cuda import FakeAccelerator
 from torch import nn
 
 from soaflow.errors import ContractError, DeviceError, ModelError, OutputError, ProofError, StorageError
@@ -15,7 +16,7 @@ from soaflow.files import sha256_of_file
 from soaflow.infer import job, process, tensors, witness
 from soaflow.infer.backends import Backend as BackendBase
 from soaflow.infer.backends import eager
-from soaflow.infer.devices import OnDevice
+from soaflow.infer.places import OnDevice
 from soaflow.infer.proof import RAW_TIMES_KEPT, read_proof
 from soaflow.infer.variants import REFERENCE, Backend, Device, Variant
 from soaflow.soa import tensors as torch_tensors
@@ -511,7 +512,7 @@ def test_row_major_inputs_end_the_job_before_any_call(bench, particles, monkeypa
 @pytest.mark.parametrize("batch_size", [0, 16])
 def test_on_a_device_each_blob_moves_once_whatever_the_batches(bench, particles, batch_size):
     particles(bench.events, 100)
-    place = OnDevice(torch.device("cpu"))
+    place = OnDevice(FakeAccelerator())
     variant = Variant("gpu", Backend.EAGER, device=Device.CUDA, batch_size=batch_size)
     proof = bench.run(place=place, variant=variant)
     np.testing.assert_allclose(bench.written(), bench.expected(), rtol=1e-6)
@@ -524,7 +525,7 @@ def test_on_a_device_each_blob_moves_once_whatever_the_batches(bench, particles,
 
 def test_on_a_device_a_view_made_before_the_transfer_is_caught(bench, particles, monkeypatch):
     particles(bench.events, 100)
-    place = OnDevice(torch.device("cpu"))
+    place = OnDevice(FakeAccelerator())
     view = torch_tensors.view
     monkeypatch.setattr(torch_tensors, "view", lambda blob, plan: view(blob, plan).to("cpu", copy=True))
     variant = Variant("gpu", Backend.EAGER, device=Device.CUDA)
@@ -534,8 +535,8 @@ def test_on_a_device_a_view_made_before_the_transfer_is_caught(bench, particles,
 
 def test_a_cuda_job_on_the_cpu_alone_is_no_zero_copy_job(bench, particles):
     particles(bench.events, 100)
-    with pytest.raises(ProofError, match="1 blobs were moved"):
-        bench.run(place=OnDevice(torch.device("cpu")))
+    with pytest.raises(ProofError, match="2 copies were made to and from a device"):
+        bench.run(place=OnDevice(FakeAccelerator()))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

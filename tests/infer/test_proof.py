@@ -28,15 +28,24 @@ HONEST = Proof(
     rows=100,
     batch_size=64,
     batches=2,
+    chunk_rows=100,
+    chunks=1,
+    chunk_rows_refused=(),
     warm_up_calls=2,
     calls_watched=4,
+    calls_captured=0,
+    batches_replayed=0,
     inputs=(InputProof("x", "particles", 4, 1024, 0, 400, 0, 0),),
-    collections=(CollectionProof("particles", "c" * 64, 100, 1024, 4096, 4096, 4096),),
+    collections=(CollectionProof("particles", "c" * 64, 100, 1024, 1024, "in place", 4096, 4096, 4096),),
     bytes_copied_in=0,
     transfers_in=0,
     bytes_transferred_in=0,
     transfers_out=0,
     bytes_transferred_out=0,
+    bytes_staged=0,
+    locking_seconds=0.0,
+    output_bytes=512,
+    output_crossing="in place",
     bytes_made=0,
     threads_seen=1,
     wall_seconds=2.0,
@@ -45,16 +54,31 @@ HONEST = Proof(
     freed_memory_kept=True,
     peak_resident_bytes=1 << 28,
     resident_file_bytes=1 << 27,
+    clock="host",
     batch_seconds=(0.25, 0.15),
     batch_seconds_quantiles=(0.15, 0.16, 0.2, 0.24, 0.25, 0.25),
     batch_seconds_total=0.4,
     storing_seconds_total=0.1,
+    device_seconds=None,
     load_seconds=0.1,
     warm_up_seconds=0.2,
     witness_seconds=0.001,
     seconds_to_first_tensor=1.5,
     seconds_to_first_result=2.0,
 )
+
+
+ON_A_GPU = {
+    "device": "cuda",
+    "threads_seen": 4,
+    "transfers_in": 3,
+    "bytes_transferred_in": 1024 + 128,
+    "transfers_out": 2,
+    "bytes_transferred_out": 512,
+    "bytes_made": 128,
+    "clock": "device events",
+    "device_seconds": 0.3,
+}
 
 
 def with_(**changes):
@@ -85,7 +109,11 @@ def test_an_honest_proof_breaks_no_claim():
         ({"threads_seen": 2}, "2 threads"),
         ({"other_threads_cpu_seconds": 0.1}, "0.100 s of CPU time"),
         ({"calls_watched": 3}, "3 calls reached the model, and 4 were made"),
-        ({"transfers_in": 1}, "1 blobs were moved"),
+        ({"transfers_in": 1, "transfers_out": 1}, "2 copies were made to and from a device"),
+        (
+            {"calls_watched": 3, "calls_captured": 1, "batches_replayed": 1},
+            "3 calls reached .* and 4 were made",
+        ),
     ],
 )
 def test_each_broken_claim_is_told(changes, telling):
@@ -102,7 +130,29 @@ def test_a_copy_that_the_backend_declares_breaks_no_claim_and_is_told():
 
 
 def test_threads_of_a_gpu_driver_and_transfers_are_no_fault_on_cuda():
-    assert broken_claims(with_(device="cuda", threads_seen=4, transfers_in=1)) == []
+    assert broken_claims(with_(**ON_A_GPU)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "telling"),
+    [
+        ({"bytes_transferred_in": 1024}, "1024 bytes went to the device, and the blobs have 1152"),
+        ({"bytes_transferred_in": 1280}, "1280 bytes went to the device, and the blobs have 1152"),
+        ({"bytes_transferred_out": 400}, "400 bytes went back from it, and the blobs have 512"),
+    ],
+)
+def test_bytes_that_did_not_cross_or_crossed_twice_are_told(changes, telling):
+    with pytest.raises(ProofError, match=telling):
+        judge_proof(with_(**ON_A_GPU | changes), "results/p.h5")
+
+
+def test_without_rows_nothing_need_cross():
+    nothing = {"rows": 0, "bytes_transferred_in": 0, "bytes_transferred_out": 0}
+    assert broken_claims(with_(**ON_A_GPU | nothing)) == []
+
+
+def test_replayed_batches_reach_the_model_by_their_captured_calls():
+    assert broken_claims(with_(calls_watched=4, calls_captured=1, batches_replayed=1)) == []
 
 
 def test_derived_figures():
@@ -126,7 +176,7 @@ def test_file_gives_back_the_proof(tmp_path):
         ("{", "JSON"),
         (
             json.dumps({**HONEST.to_mapping(), "proof_version": 2}),
-            "version 2, and this soaflow reads version 4",
+            "version 2, and this soaflow reads version 5",
         ),
         (json.dumps({**HONEST.to_mapping(), "colour": "red"}), "colour"),
         (json.dumps({k: v for k, v in HONEST.to_mapping().items() if k != "rows"}), "rows"),
@@ -154,6 +204,8 @@ def test_a_job_is_described_in_one_line():
         "3000 rows in 1 batch, 6,000 rows/s, first result 1.23 s after the process began, "
         "0 bytes copied on the way in, 1 thread"
     )
+    moved = dataclasses.replace(proof, **ON_A_GPU, chunks=3, chunk_rows=1024, chunk_rows_refused=(4096, 2048))
+    assert "3 chunks of 1024 rows, after 4096, 2048 were too many, 0 bytes staged" in moved.describe()
     empty = dataclasses.replace(
         proof, rows=0, batches=0, batch_seconds_total=0.0, seconds_to_first_result=None
     )

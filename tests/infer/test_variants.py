@@ -88,6 +88,12 @@ def test_reference_is_eager_float64_in_batches_unless_a_call_sees_all_of_a_colle
         ("v", {"backend": "jit", "profile": "latency"}, "'profile', which only backend aot uses: remove it"),
         ("v", {"backend": "jit", "target": "native"}, "'target'"),
         ("v", {"backend": "jit", "threads": 2}, "'threads'"),
+        (
+            "v",
+            {"backend": "jit", "cuda_graphs": True},
+            "'cuda_graphs', which only device cuda has: remove it",
+        ),
+        ("v", {"backend": "jit", "device": "cuda", "cuda_graphs": 1}, "'cuda_graphs' .* is 1: give true or"),
     ],
 )
 def test_mistakes_name_variant_and_value(name, entry, telling):

@@ -14,7 +14,7 @@ def blob():
 
 
 def watched(blob, rows=RowRange.SLICED, plan=PLAN):
-    return Watched("x", "particles", rows, plan, blob.data_ptr(), blob.numel())
+    return Watched("x", "particles", rows, plan, (blob.data_ptr(),), blob.numel())
 
 
 def seen(blob, *tensors, as_list=False, begins=None):

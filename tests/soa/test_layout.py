@@ -1,27 +1,14 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from golden import GOLDEN, golden_placement
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soaflow.errors import LayoutError
-from soaflow.soa.layout import DTYPE_BYTES, Item, ItemKind, Layout, Placement
+from soaflow.soa.layout import DTYPE_BYTES, Item, ItemKind, Layout
 from soaflow.soa.storage import EVENTS, map_blob, mapping_new, read_header, writing
-
-GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "soa_layout.json").read_text())
-CPP_DTYPES = {"float": "float32", "double": "float64", "uint8_t": "uint8", "int32_t": "int32"}
-
-
-def golden_placement(case: dict) -> Placement:
-    items = []
-    for entry in GOLDEN["layouts"][case["layout"]]:
-        kind = ItemKind(entry["kind"])
-        shape = (entry["rows"], entry["cols"]) if kind is ItemKind.EIGEN else ()
-        shape = shape[:1] if shape[1:] == (1,) else shape
-        items.append(Item(entry["name"], CPP_DTYPES[entry["type"]], kind, shape))
-    return Layout(tuple(items), case["alignment"]).place(case["rows"])
 
 
 def fnv1a64(blob: bytes) -> str:

@@ -159,6 +159,19 @@ def test_a_blob_without_bytes_is_a_valid_one(tmp_path, write_events):
         assert blob.array("mask").shape == (0, 3)
 
 
+def test_a_map_for_reading_alone_shows_the_files_own_pages_and_takes_no_value(tmp_path, write_events):
+    layout = Layout.of(Item("pt", "float32"))
+    path = write_events(tmp_path / "a.h5", {"particles": layout.place(3)}, {"particles": {"pt": [1, 2, 3]}})
+    private, mapped = (
+        map_blob(read_header(path), "particles", read_only=read_only) for read_only in (False, True)
+    )
+    private.array("pt")[0] = 5.0
+    map_blob(read_header(path), "particles", shared=True).array("pt")[0] = 7.0
+    assert (private.array("pt")[0], mapped.array("pt")[0]) == (5.0, 7.0)
+    with pytest.raises(ValueError, match="read-only"):
+        mapped.array("pt")[0] = 9.0
+
+
 def test_a_file_without_collections_is_a_valid_one(tmp_path, write_events):
     assert read_header(write_events(tmp_path / "a.h5", {}, {})).collections == {}
 

@@ -17,15 +17,14 @@ from soaflow.bisect.walk import Walk, tensors_of
 from soaflow.description import Description
 from soaflow.errors import ArtifactError, StorageError
 from soaflow.export.program import eager_program, read_program
-from soaflow.infer.devices import place_for
 from soaflow.infer.tensors import check_layouts, input_tensors
-from soaflow.infer.variants import Device
 from soaflow.soa.batches import batch_ranges
 from soaflow.soa.calls import call_rows
 from soaflow.soa.contract import STORED
 from soaflow.soa.outputs import OutputBlob
 from soaflow.soa.signature import Signature
 from soaflow.soa.storage import EVENTS, map_blob, read_header
+from soaflow.soa.tensor_library import torch_library
 from soaflow.verification import TORCH, verify_artifact
 
 ROWS_OF_A_CALL = 1024
@@ -129,7 +128,7 @@ class Calls:
                 f"{events} has no rows of '{signature.sliced_collection}': name a file with some"
             )
         self.rows = min(rows or there, there)
-        self._inputs = input_tensors(signature, blobs, ROWS_OF_A_CALL, place_for(Device.CPU))
+        self._inputs = input_tensors(signature, blobs, ROWS_OF_A_CALL, torch_library())
 
     def __iter__(self) -> Iterator[Inputs]:
         """Yield the inputs of each call."""

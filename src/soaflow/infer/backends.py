@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from soaflow.archives import AOT, FAT, JIT, ONNX
 from soaflow.errors import ArtifactError
 from soaflow.infer.artifacts import verified_passport
-from soaflow.infer.devices import InPlace
 from soaflow.infer.tensors import Outputs
 from soaflow.models.onnx_sessions import OnnxSession
 from soaflow.models.packages import MODEL_IN_PACKAGE, load_package
@@ -218,7 +217,7 @@ class StoringBackend(AotBackend):
         rows = call_rows(self._signature, inputs)
         blob = blob_in_memory(self._signature.output_layout.place(rows))
         blob.buffer[:] = bytes([UNTOUCHED]) * len(blob.buffer)
-        outputs = Outputs(self._signature, blob, InPlace(self.tensors)).rows(0, rows)
+        outputs = Outputs.mapped(self._signature, blob, self.tensors).rows(0, rows)
         self.run([*inputs, *outputs])
         return outputs
 

@@ -83,7 +83,7 @@ def measure_invariance(
     if min((rows, calls, *batch_sizes)) < 1:
         raise ConfigError(f"rows {rows}, calls {calls}, batch sizes {list(batch_sizes)}: give numbers from 1")
     signature = signature.computed_in(variant.dtype)
-    events = MappedEvents.of(events_path, signature)
+    events = MappedEvents.of(events_path, signature, variant.device)
     loaded_once = cache(load)  # by the first run, where a job does: after its tensors are there
     label = f"model {model}, variant {variant.name}, {events_path}"
 

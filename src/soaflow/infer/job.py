@@ -12,7 +12,7 @@ from pathlib import Path
 
 from soaflow.files import json_text, replacing
 from soaflow.infer.backends import Backend
-from soaflow.infer.devices import Place
+from soaflow.infer.places import Place
 from soaflow.infer.proof import Proof, judge_proof
 from soaflow.infer.run import MappedEvents, ProvenRun
 from soaflow.infer.variants import Variant
@@ -74,7 +74,7 @@ def run_job(
         If an output cannot be written.
     """
     signature = signature.computed_in(variant.dtype)
-    events = MappedEvents.of(events_path, signature)
+    events = MappedEvents.of(events_path, signature, variant.device)
     run = ProvenRun(load, signature, events, variant, place)
     placements = {PREDICTION_COLLECTION: signature.output_layout.place(events.rows)}
     named = {

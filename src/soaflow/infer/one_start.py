@@ -72,7 +72,6 @@ def start(task: Mapping[str, Any]) -> dict[str, Any]:
         import resource  # noqa: PLC0415
 
         from soaflow.infer import process  # noqa: PLC0415
-        from soaflow.infer.devices import InPlace  # noqa: PLC0415
         from soaflow.infer.loading import load_backend, runs_in_torch  # noqa: PLC0415
         from soaflow.infer.tensors import Outputs, check_layouts, input_tensors  # noqa: PLC0415
         from soaflow.infer.variants import Backend, Variant  # noqa: PLC0415
@@ -97,11 +96,11 @@ def start(task: Mapping[str, Any]) -> dict[str, Any]:
     with parts.timed(MODEL_LOADED):
         files = {"artifact": task["file"], "weights": task["file"]}
         backend = load_backend(variant, signature, **files, **task["model"])
-        place = InPlace(backend.tensors)
-        inputs = [tensor.batch(0, 0, rows) for tensor in input_tensors(signature, blobs, rows, place)]
+        made = input_tensors(signature, blobs, rows, backend.tensors)
+        inputs = [tensor.batch(0, 0, rows) for tensor in made]
     computed = signature.computed_in(variant.dtype)
     blob = blob_in_memory(computed.output_layout.place(rows))
-    outputs = Outputs(computed, blob, place)
+    outputs = Outputs.mapped(computed, blob, backend.tensors)
     backend.check(inputs)
     results = []
     with backend.tensors.computing_only():

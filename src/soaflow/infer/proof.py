@@ -2,8 +2,9 @@
 
 The claims: on the CPU every tensor that reached the model was a view of a mapped input file, at the
 place that its items and rows have there, nothing was copied on the way in but what the backend says that it
-copies, and one thread did all the work. On another device each input blob went
-over in one transfer. The measurement is kept whole; judging it is a function of the measurement.
+copies, and one thread did all the work. On another device every byte of an input blob that the rows need went
+over once, and every byte of the outputs came back once. The measurement is kept whole; judging it is a
+function of the measurement.
 
 Addresses are relative to the start of their blob, and times are of one run: a proof says how a job
 ran and is not reproducible to the byte.
@@ -18,7 +19,7 @@ from soaflow.errors import ProofError, StorageError
 from soaflow.files import read_json
 from soaflow.infer.variants import Device
 
-PROOF_VERSION = 4
+PROOF_VERSION = 5
 """Version of the keys of a proof file."""
 
 RAW_TIMES_KEPT = 1000
@@ -44,7 +45,7 @@ class InputProof:
     tensors
         How many were seen reaching the model.
     blob_bytes
-        Size of that blob.
+        Size of that blob where the model runs: on a device, of one chunk's rows unless it crossed whole.
     lowest_offset, highest_offset
         First byte and end of all tensors that were views, relative to the blob's start; 0 and 0 when
         none of them held a value.
@@ -83,6 +84,10 @@ class CollectionProof:
         Digest of its layout.
     rows, blob_bytes
         Its size.
+    needed_bytes
+        Of the blob that the run's rows need: all of it, if they are all its rows or the model sees it whole.
+    crossing
+        How it got to where the model runs: `soaflow.infer.transfers.Crossing`.
     page_cache_bytes_before, page_cache_bytes_after
         In the page cache before the first batch and after the last, whoever brought them there.
     touched_bytes
@@ -93,6 +98,8 @@ class CollectionProof:
     layout_sha256: str
     rows: int
     blob_bytes: int
+    needed_bytes: int
+    crossing: str
     page_cache_bytes_before: int
     page_cache_bytes_after: int
     touched_bytes: int
@@ -116,16 +123,31 @@ class Proof:
         Digest of the predictions' layout.
     rows, batch_size, batches
         What it ran on; a batch size of 0 is all rows in one batch.
+    chunk_rows, chunks
+        Rows that were where the model runs at once, and in how many such chunks.
+    chunk_rows_refused
+        Rows of chunks that the device's memory did not hold, in the order in which they were tried; the run
+        then began again with half of them.
     warm_up_calls
         Calls before the first batch, which no time counts.
     calls_watched
-        Calls whose tensors were seen reaching the model; must be the warm-up calls and the batches.
+        Calls whose tensors were seen reaching the model; must be the warm-up calls, the captured ones and
+        the batches that were not replayed.
+    calls_captured, batches_replayed
+        Calls that were captured in a CUDA graph without being made, and batches that were run by one.
     inputs, collections
         By input tensor and by collection of the events file.
     bytes_copied_in
         Sum over the inputs, of what the backend says it copies too.
     transfers_in, bytes_transferred_in, transfers_out, bytes_transferred_out
-        Blobs moved to another device and back, and their bytes.
+        Copies to another device and back, and their bytes; on another device these must be what the
+        collections need, with `bytes_made`, and `output_bytes`.
+    bytes_staged
+        That the host copied beside that, to and from buffers that the device reaches.
+    locking_seconds
+        Time in which pages were locked for a device before the first batch; not part of `wall_seconds`.
+    output_bytes, output_crossing
+        Size of the predictions' blob, and how it got to its map.
     bytes_made
         Of the blob of batch beginnings that the job makes for models that ask for it.
     threads_seen
@@ -136,16 +158,21 @@ class Proof:
         Whether the allocator took the settings of `soaflow.infer.process.keep_freed_memory`.
     peak_resident_bytes, resident_file_bytes
         Of the whole process, libraries included.
+    clock
+        What the times of batches were read from: `soaflow.infer.timers.Clock`.
     batch_seconds
-        Time of each batch, slicing the views and writing the outputs included, without the witness;
-        empty for more than `RAW_TIMES_KEPT` batches.
+        Time of each batch, slicing the views and writing the outputs included, without the witness; on a
+        device from when its stream comes to the batch until it has done it, and for batches that were
+        replayed the mean of their chunk. Empty for more than `RAW_TIMES_KEPT` batches.
     batch_seconds_quantiles
         At `QUANTILES`; empty without batches.
     batch_seconds_total
         Sum over all batches.
     storing_seconds_total
         What of it the copy of the outputs into the file took, with the checks of their shape and range; 0
-        for an artifact that stores them there itself.
+        for an artifact that stores them there itself, and on a device, where they are part of the batch.
+    device_seconds
+        In which the device ran some batch, batches side by side counted once; None on the CPU.
     load_seconds, warm_up_seconds
         Time to verify and load the model, and of the warm-up calls.
     witness_seconds
@@ -168,8 +195,13 @@ class Proof:
     rows: int
     batch_size: int
     batches: int
+    chunk_rows: int
+    chunks: int
+    chunk_rows_refused: tuple[int, ...]
     warm_up_calls: int
     calls_watched: int
+    calls_captured: int
+    batches_replayed: int
     inputs: tuple[InputProof, ...]
     collections: tuple[CollectionProof, ...]
     bytes_copied_in: int
@@ -177,6 +209,10 @@ class Proof:
     bytes_transferred_in: int
     transfers_out: int
     bytes_transferred_out: int
+    bytes_staged: int
+    locking_seconds: float
+    output_bytes: int
+    output_crossing: str
     bytes_made: int
     threads_seen: int
     wall_seconds: float
@@ -185,10 +221,12 @@ class Proof:
     freed_memory_kept: bool
     peak_resident_bytes: int
     resident_file_bytes: int
+    clock: str
     batch_seconds: tuple[float, ...]
     batch_seconds_quantiles: tuple[float, ...]
     batch_seconds_total: float
     storing_seconds_total: float
+    device_seconds: float | None
     load_seconds: float
     warm_up_seconds: float
     witness_seconds: float
@@ -219,6 +257,11 @@ class Proof:
             parts.append(f"first result {self.seconds_to_first_result:.2f} s after the process began")
         declared = f" by {self.backend}, as declared" if self.bytes_declared else ""
         parts.append(f"{self.bytes_copied_in} bytes copied on the way in{declared}")
+        if self.transfers_in:
+            tried = ", ".join(map(str, self.chunk_rows_refused))
+            refused = f", after {tried} were too many" if tried else ""
+            chunks = "1 chunk" if self.chunks == 1 else f"{self.chunks} chunks of {self.chunk_rows} rows"
+            parts.append(f"{chunks}{refused}, {self.bytes_staged} bytes staged")
         threads = "1 thread" if self.threads_seen == 1 else f"{self.threads_seen} threads"
         return ", ".join([*parts, threads])
 
@@ -251,6 +294,7 @@ class Proof:
             fields = {key: value for key, value in entry.items() if key not in derived}
             fields["inputs"] = tuple(InputProof(**value) for value in entry["inputs"])
             fields["collections"] = tuple(CollectionProof(**value) for value in entry["collections"])
+            fields["chunk_rows_refused"] = tuple(entry["chunk_rows_refused"])
             fields["batch_seconds"] = tuple(entry["batch_seconds"])
             fields["batch_seconds_quantiles"] = tuple(entry["batch_seconds_quantiles"])
             return cls(**fields)
@@ -278,7 +322,7 @@ def read_proof(path: Path | str) -> Proof:
 def broken_claims(proof: Proof) -> list[str]:
     """Return what the measurement contradicts of the job's claims, a clause each; empty if nothing."""
     found = []
-    calls = proof.warm_up_calls + proof.batches
+    calls = proof.warm_up_calls + proof.calls_captured + proof.batches - proof.batches_replayed
     if proof.calls_watched != calls:
         found.append(f"{proof.calls_watched} calls reached the model, and {calls} were made")
     found += [
@@ -301,9 +345,19 @@ def broken_claims(proof: Proof) -> list[str]:
     ]
     if proof.device == Device.CPU:
         found += threads_claim(proof.threads_seen, proof.wall_seconds, proof.other_threads_cpu_seconds)
-        if proof.transfers_in:
-            found.append(f"{proof.transfers_in} blobs were moved, and on the CPU none need be")
+        if moved := proof.transfers_in + proof.transfers_out:
+            found.append(f"{moved} copies were made to and from a device, and on the CPU none need be")
+    elif proof.rows:
+        needed = sum(seen.needed_bytes for seen in proof.collections) + proof.bytes_made
+        found += _transfer_claim("to the device", proof.bytes_transferred_in, needed)
+        found += _transfer_claim("back from it", proof.bytes_transferred_out, proof.output_bytes)
     return found
+
+
+def _transfer_claim(way: str, crossed: int, needed: int) -> list[str]:
+    if crossed == needed:
+        return []
+    return [f"{crossed} bytes went {way}, and the blobs have {needed}"]
 
 
 def threads_claim(seen: int, wall_seconds: float, other_threads_cpu_seconds: float) -> list[str]:

@@ -1,13 +1,14 @@
 """One run of a model over mapped events into a mapped blob, with the measurement that proves how.
 
 The invariant: whoever runs a model on events, to keep its predictions or to measure it, does so here; so
-the same tensors reach it, watched in the same way, and outputs go into memory that the caller gave.
+the same tensors reach it, watched in the same way, and outputs go into memory that the caller gave. Chunk by
+chunk, rows are brought in, the model is called on their batches, and its outputs are taken out.
 """
 
 import contextlib
 import importlib.metadata
+import sys
 import time
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,17 @@ from typing import Self
 
 import numpy as np
 
-from soaflow.errors import ModelError, SoaflowError
+from soaflow.errors import ModelError, OutOfDeviceMemoryError, SoaflowError
 from soaflow.infer import process
 from soaflow.infer.backends import Backend, CopyingBackend
-from soaflow.infer.devices import Place, place_for
+from soaflow.infer.chunks import Chunk, ChunkPlan, needed_bytes
+from soaflow.infer.places import Place, place_for
 from soaflow.infer.proof import QUANTILES, RAW_TIMES_KEPT, CollectionProof, Proof
-from soaflow.infer.tensors import InputTensor, Outputs, check_layouts, input_tensors
+from soaflow.infer.routes import Route, Slot, Task
+from soaflow.infer.tensors import check_layouts
 from soaflow.infer.variants import Device, Variant
 from soaflow.infer.witness import Watched, Witness
-from soaflow.soa.batches import batch_ranges
-from soaflow.soa.signature import RowRange, Signature
+from soaflow.soa.signature import PREDICTION_COLLECTION, RowRange, Signature
 from soaflow.soa.storage import EVENTS, FileHeader, MappedBlob, map_blob, read_header
 from soaflow.soa.tensor_library import dtype_name
 
@@ -60,8 +62,17 @@ class MappedEvents:
     rows: int
 
     @classmethod
-    def of(cls, path: Path | str, signature: Signature) -> Self:
+    def of(cls, path: Path | str, signature: Signature, device: Device = Device.CPU) -> Self:
         """Map what a model of this signature reads of an events file.
+
+        Parameters
+        ----------
+        path
+            Of the file.
+        signature
+            Of the model.
+        device
+            Where the model runs: another than the CPU copies the file's own pages, and writes to none.
 
         Raises
         ------
@@ -70,7 +81,9 @@ class MappedEvents:
         """
         header = read_header(path, EVENTS)
         check_layouts(header, signature)
-        blobs = {name: map_blob(header, name) for name in signature.collections}
+        blobs = {
+            name: map_blob(header, name, read_only=device is not Device.CPU) for name in signature.collections
+        }
         cached = {
             name: process.page_cache_bytes(blob.address, blob.placement.blob_bytes)
             for name, blob in blobs.items()
@@ -80,7 +93,7 @@ class MappedEvents:
 
 
 class ProvenRun:
-    """A model, loaded, with the tensors of its inputs over all rows.
+    """A model, loaded, and the events that it is to run on.
 
     Parameters
     ----------
@@ -119,11 +132,11 @@ class ProvenRun:
         self._backend.tensors.run_single_threaded()
         self._threads = process.thread_count()
         self._place = place or place_for(variant.device, self._backend.tensors)
-        self._inputs = input_tensors(signature, events.blobs, variant.batch_size, self._place)
-        self._first_tensor = process.seconds_since_process_start()
 
     def into(self, written: MappedBlob, *, label: str) -> Proof:
         """Run the model on the first rows of the events, as many as a blob has, and say how.
+
+        A device whose memory does not hold a chunk gets chunks half as long, from the first row on.
 
         Parameters
         ----------
@@ -138,28 +151,50 @@ class ProvenRun:
             If the inputs are not those that the artifact takes.
         ModelError
             If the model fails, or returns other outputs than the signature's.
+        OutOfDeviceMemoryError
+            If the device's memory does not hold one batch.
+        DeviceError
+            If the device's driver refuses something.
         """
-        rows, batch_size = written.placement.rows, self._variant.batch_size
-        blobs = self._events.blobs
-        watched = [_watched(tensor, blobs, self._variant.device) for tensor in self._inputs]
-        witness = Witness(watched, self._backend.copies)
-        outputs = Outputs(self._signature, written, self._place)
-        loop = _Loop(self._backend, self._inputs, outputs, self._place, witness)
-        with (
-            _model_errors_naming(label),
-            _watching(self._backend, witness),
-            self._place.tensors.computing_only(),
-        ):
-            loop.check_inputs(rows, batch_size)
-            clocks = process.ProcessTimes.now()
-            loop.warm_up(rows, batch_size)
-            loop.run(rows, batch_size)
-            passed = process.ProcessTimes.now().since(clocks)
-        return self._proof(rows, loop, witness, passed)
+        read = self._events.blobs[self._signature.sliced_collection].placement.layout
+        plan = self._place.plan(
+            written.placement.rows, self._variant.batch_size, read, written.placement.layout
+        )
+        refused: list[int] = []
+        while True:
+            try:
+                return self._through(plan, written, label, refused)
+            except OutOfDeviceMemoryError as error:
+                smaller = plan.halved()
+                if smaller is None:
+                    raise
+                print(f"warning: {error}; trying {smaller.chunk_rows} rows", file=sys.stderr)
+            refused.append(plan.chunk_rows)
+            plan = smaller
 
-    def _proof(self, rows: int, loop: "_Loop", witness: Witness, passed: process.ProcessTimes) -> Proof:
-        events, variant, place = self._events, self._variant, self._place
-        seconds = np.array(loop.seconds)
+    def _through(self, plan: ChunkPlan, written: MappedBlob, label: str, refused: Sequence[int]) -> Proof:
+        task = Task(self._signature, self._events.blobs, written, plan, graphs=self._variant.cuda_graphs)
+        with self._place.route(task) as route:
+            watched = _watched(route, task.blobs, self._variant.device)
+            loop = _Loop(self._backend, route, plan.chunks, Witness(watched, self._backend.copies))
+            with (
+                _model_errors_naming(label),
+                _watching(self._backend, loop.witness),
+                self._place.tensors.computing_only(),
+            ):
+                loop.check_inputs()
+                clocks = process.ProcessTimes.now()
+                loop.warm_up()
+                loop.run()
+                passed = process.ProcessTimes.now().since(clocks)
+            return self._proof(task, loop, passed, refused)
+
+    def _proof(
+        self, task: Task, loop: "_Loop", passed: process.ProcessTimes, refused: Sequence[int]
+    ) -> Proof:
+        events, variant, plan = self._events, self._variant, task.plan
+        route, witness, crossings = loop.route, loop.witness, loop.route.crossings
+        seconds, device_seconds = np.array(route.batch_seconds()), route.device_seconds()
         seen = witness.proofs()
         return Proof(
             variant=variant.name,
@@ -172,22 +207,28 @@ class ProvenRun:
             events_bytes=events.file_bytes,
             events_attributes=dict(events.header.attributes),
             output_layout_sha256=self._signature.output_layout.digest(),
-            rows=rows,
+            rows=plan.rows,
             batch_size=variant.batch_size,
             batches=len(seconds),
+            chunk_rows=plan.chunk_rows,
+            chunks=len(plan.chunks),
+            chunk_rows_refused=tuple(refused),
             warm_up_calls=loop.warm_up_calls,
             calls_watched=witness.calls,
+            calls_captured=loop.calls_captured,
+            batches_replayed=loop.batches_replayed,
             inputs=seen,
-            collections=tuple(
-                _collection_proof(name, blob, events.cached_bytes[name])
-                for name, blob in events.blobs.items()
-            ),
+            collections=tuple(self._collection_proof(name, plan.rows, route) for name in events.blobs),
             bytes_copied_in=sum(tensor.bytes_copied + tensor.bytes_copied_by_backend for tensor in seen),
-            transfers_in=place.transfers_in,
-            bytes_transferred_in=place.bytes_in,
-            transfers_out=place.transfers_out,
-            bytes_transferred_out=place.bytes_out,
-            bytes_made=sum(i.blob.numel() for i in self._inputs if i.spec.rows is RowRange.BATCH_BEGIN),
+            transfers_in=crossings.transfers_in,
+            bytes_transferred_in=crossings.bytes_in,
+            transfers_out=crossings.transfers_out,
+            bytes_transferred_out=crossings.bytes_out,
+            bytes_staged=crossings.bytes_staged,
+            locking_seconds=crossings.locking_seconds,
+            output_bytes=task.written.placement.blob_bytes,
+            output_crossing=route.crossing[PREDICTION_COLLECTION].value,
+            bytes_made=_bytes_made(route),
             threads_seen=max(self._threads, loop.threads),
             wall_seconds=passed.wall,
             cpu_seconds=passed.cpu,
@@ -195,15 +236,35 @@ class ProvenRun:
             freed_memory_kept=self._freed_memory_kept,
             peak_resident_bytes=process.peak_resident_bytes(),
             resident_file_bytes=process.resident_file_bytes(),
+            clock=route.clock.value,
             batch_seconds=tuple(seconds.tolist()) if len(seconds) <= RAW_TIMES_KEPT else (),
             batch_seconds_quantiles=tuple(np.quantile(seconds, QUANTILES).tolist()) if len(seconds) else (),
             batch_seconds_total=float(seconds.sum()),
-            storing_seconds_total=loop.storing_seconds,
+            storing_seconds_total=loop.storing_seconds if device_seconds is None else 0.0,
+            device_seconds=device_seconds,
             load_seconds=self._load_seconds,
             warm_up_seconds=loop.warm_up_seconds,
             witness_seconds=witness.seconds,
-            seconds_to_first_tensor=self._first_tensor,
+            seconds_to_first_tensor=loop.first_tensor,
             seconds_to_first_result=loop.first_result,
+        )
+
+    def _collection_proof(self, name: str, rows: int, route: Route) -> CollectionProof:
+        blob = self._events.blobs[name]
+        size = blob.placement.blob_bytes
+        whole = any(
+            spec.collection == name and spec.rows is not RowRange.SLICED for spec in self._signature.inputs
+        )
+        return CollectionProof(
+            name=name,
+            layout_sha256=blob.placement.layout.digest(),
+            rows=blob.placement.rows,
+            blob_bytes=size,
+            needed_bytes=size if whole else needed_bytes(blob.placement, rows),
+            crossing=route.crossing[name].value,
+            page_cache_bytes_before=self._events.cached_bytes[name],
+            page_cache_bytes_after=process.page_cache_bytes(blob.address, size),
+            touched_bytes=process.touched_bytes(blob.address, size),
         )
 
 
@@ -231,101 +292,128 @@ def _model_errors_naming(label: str) -> Iterator[None]:
         raise ModelError(f"{label}: {error}") from error
 
 
-def _collection_proof(name: str, blob: MappedBlob, cached_before: int) -> CollectionProof:
-    size = blob.placement.blob_bytes
-    return CollectionProof(
-        name=name,
-        layout_sha256=blob.placement.layout.digest(),
-        rows=blob.placement.rows,
-        blob_bytes=size,
-        page_cache_bytes_before=cached_before,
-        page_cache_bytes_after=process.page_cache_bytes(blob.address, size),
-        touched_bytes=process.touched_bytes(blob.address, size),
-    )
+def _bytes_made(route: Route) -> int:
+    """Return the size of the blob of batch beginnings, if there is one."""
+    inputs = route.slots[0].inputs
+    return next((tensor.blob.numel() for tensor in inputs if tensor.spec.rows is RowRange.BATCH_BEGIN), 0)
 
 
-def _watched(tensor: InputTensor, blobs: Mapping[str, MappedBlob], device: Device) -> Watched:
-    """Say where an input's tensors must be: in the map itself on the CPU, in the moved blob elsewhere."""
-    mapped = blobs.get(tensor.spec.collection)
-    return Watched(
-        name=tensor.spec.name,
-        collection=tensor.spec.collection,
-        rows=tensor.spec.rows,
-        plan=tensor.plan,
-        blob_address=mapped.address if mapped and device is Device.CPU else tensor.blob.data_ptr(),
-        blob_bytes=tensor.blob.numel(),
-    )
+def _watched(route: Route, blobs: Mapping[str, MappedBlob], device: Device) -> list[Watched]:
+    """Say where each input's tensors must be: in the map itself on the CPU, in the slots' blobs elsewhere."""
+    found = []
+    for across_slots in zip(*(slot.inputs for slot in route.slots), strict=True):
+        tensor = across_slots[0]
+        mapped = blobs.get(tensor.spec.collection) if device is Device.CPU else None
+        found.append(
+            Watched(
+                name=tensor.spec.name,
+                collection=tensor.spec.collection,
+                rows=tensor.spec.rows,
+                plan=tensor.plan,
+                blob_addresses=(
+                    (mapped.address,) if mapped else tuple(each.blob.data_ptr() for each in across_slots)
+                ),
+                blob_bytes=tensor.blob.numel(),
+                in_chunks=tensor.in_chunks,
+            )
+        )
+    return found
 
 
 class _Loop:
     """Calls the model batch by batch, and keeps the time of each without that of the witness."""
 
-    def __init__(
-        self,
-        backend: Backend,
-        inputs: Sequence[InputTensor],
-        outputs: Outputs,
-        place: Place,
-        witness: Witness,
-    ) -> None:
+    def __init__(self, backend: Backend, route: Route, chunks: Sequence[Chunk], witness: Witness) -> None:
         self._backend = backend
-        self._witness = witness
-        self._inputs = inputs
-        self._outputs = outputs
-        self._place = place
+        self._chunks = chunks
+        self.route = route
+        self.witness = witness
+        self.first_tensor = process.seconds_since_process_start()
         self.threads = 1
-        self.seconds = array("d")  # a list would take four times as much for each of many batches
         self.storing_seconds = 0.0
+        self.calls_captured = 0
+        self.batches_replayed = 0
         self.warm_up_calls = 0
         self.warm_up_seconds = 0.0
         self.first_result: float | None = None
 
-    def check_inputs(self, rows: int, batch_size: int) -> None:
+    def check_inputs(self) -> None:
         """Check the contract for the first and the last batch, from which all others differ in place only."""
-        step = batch_size or rows
-        for begin in sorted({0, (rows - 1) // step * step}) if rows else ():
-            index, end = begin // step, min(begin + step, rows)
-            self._backend.check([tensor.batch(index, begin, end) for tensor in self._inputs])
-
-    def warm_up(self, rows: int, batch_size: int) -> None:
-        """Run the model on the first rows, whose outputs the first batch will replace."""
-        end = min(rows, batch_size or rows, WARM_UP_ROWS)
-        if not end:
+        if not self._chunks:
             return
+        first, last = self._chunks[0], self._chunks[-1]
+        batches = {first.batch_of(0): first, last.batch_of(last.end - 1): last}
+        for batch, chunk in batches.items():
+            inputs = self.route.slot(chunk).inputs
+            self._backend.check([tensor.batch(*batch, chunk.begin) for tensor in inputs])
+
+    def warm_up(self) -> None:
+        """Run the model on the first rows, whose outputs the first batch will replace."""
+        if not self._chunks:
+            return
+        chunk = self._chunks[0]
+        slot = self.route.bring_in(chunk)
+        index, begin, end = next(chunk.batches())
         started = time.perf_counter()
-        for _ in range(WARM_UP_CALLS):
-            self._call(0, 0, end)
-            self.warm_up_calls += 1
-        self._place.synchronize()
+        with slot.computing():
+            for _ in range(WARM_UP_CALLS):
+                self._call(slot, chunk, index, begin, min(end, WARM_UP_ROWS))
+                self.warm_up_calls += 1
+        self.route.synchronize()
         self.warm_up_seconds = time.perf_counter() - started
         self.threads = max(self.threads, process.thread_count())
 
-    def run(self, rows: int, batch_size: int) -> None:
-        """Call the model on every batch and write its outputs."""
-        for index, (begin, end) in enumerate(batch_ranges(rows, batch_size)):
-            watching = self._witness.seconds
-            started = time.perf_counter()
-            self.storing_seconds += self._call(index, begin, end)
-            self._place.synchronize()
-            watching -= self._witness.seconds
-            self.seconds.append(time.perf_counter() - started + watching)
+    def run(self) -> None:
+        """Bring in each chunk, call the model on its batches, and take its outputs out."""
+        for chunk in self._chunks:
+            slot = self.route.bring_in(chunk)
+            with slot.computing():
+                self._call_batches(slot, chunk)
+            self.route.take_out(chunk)
+        self.route.finish()
+        self._note_first_result()
+
+    def _call_batches(self, slot: Slot, chunk: Chunk) -> None:
+        if replay := slot.replay(chunk, lambda: self._capture(slot, chunk)):
+            batches = sum(1 for _ in chunk.batches())
+            slot.timer.start()
+            replay()
+            slot.timer.stop(batches=batches)
+            self.batches_replayed += batches
+            return
+        timer, witness = slot.timer, self.witness
+        for index, begin, end in chunk.batches():
+            watching = witness.seconds
+            timer.start()
+            self.storing_seconds += self._call(slot, chunk, index, begin, end)
+            timer.stop(witness.seconds - watching)
             self.threads = max(self.threads, process.thread_count())
             if self.first_result is None:
-                self.first_result = process.seconds_since_process_start()
-        self._outputs.finish()
+                self._note_first_result()
 
-    def _call(self, index: int, begin: int, end: int) -> float:
+    def _capture(self, slot: Slot, chunk: Chunk) -> None:
+        for index, begin, end in chunk.batches():
+            self._call(slot, chunk, index, begin, end)
+            self.calls_captured += 1
+
+    def _note_first_result(self) -> None:
+        """Note the time at which the time of the first batch is known: then its outputs are there."""
+        if self.first_result is None and len(self.route.batch_seconds()):
+            self.first_result = process.seconds_since_process_start()
+
+    def _call(self, slot: Slot, chunk: Chunk, index: int, begin: int, end: int) -> float:
         """Run the model on a batch, outputs stored, and return what storing took after its return."""
-        tensors = [tensor.batch(index, begin, end) for tensor in self._inputs]
-        self._witness.expect(index, begin, end)
+        first = chunk.begin
+        tensors = [tensor.batch(index, begin, end, first) for tensor in slot.inputs]
+        self.witness.expect(index, begin, end, first, slot.number)
         try:
-            return self._backend.run_batch(tensors, self._outputs, begin, end)
+            return self._backend.run_batch(tensors, slot.outputs, begin - first, end - first)
         except SoaflowError:
             raise
         except Exception as error:
             shapes = ", ".join(
                 f"{tensor.spec.name} {list(values.shape)} {dtype_name(values)}"
-                for tensor, values in zip(self._inputs, tensors, strict=True)
+                for tensor, values in zip(slot.inputs, tensors, strict=True)
             )
             raise ModelError(
                 f"the model fails on rows {begin} to {end} with the inputs {shapes}: {_reason(error)}; "

@@ -1,18 +1,17 @@
 """The input and output tensors of a job, made once over all rows and sliced for each batch.
 
-The invariant: every input tensor is a view of a mapped blob, or of the blob on the device; the one
-exception, the collection of batch beginnings, is made by the job and counted.
+The invariant: every input tensor is a view of a mapped blob, or of a blob on the device with the rows of a
+chunk; the one exception, the collection of batch beginnings, is made by the job and counted.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from soaflow.errors import ModelError, StorageError
-from soaflow.infer.devices import Place
 from soaflow.soa.batches import batch_ranges
 from soaflow.soa.calls import check_outputs
-from soaflow.soa.layout import Layout
+from soaflow.soa.layout import Layout, Placement
 from soaflow.soa.mapping import blob_in_memory
 from soaflow.soa.signature import BATCH_BEGIN_LAYOUT, RowRange, Signature, TensorInput, TensorOutput
 from soaflow.soa.storage import FileHeader, MappedBlob
@@ -75,14 +74,17 @@ class InputTensor:
         Of the tensor over all rows.
     tensor
         Over all rows of the collection, or one row a batch for the batch beginnings.
+    in_chunks
+        Whether the blob holds the rows of one chunk, and not all.
     """
 
     spec: TensorInput
     blob: Any
     plan: ViewPlan
     tensor: Any
+    in_chunks: bool = False
 
-    def batch(self, index: int, begin: int, end: int) -> Any:
+    def batch(self, index: int, begin: int, end: int, chunk_begin: int = 0) -> Any:
         """Return the rows that a call sees, as a view.
 
         Parameters
@@ -91,18 +93,20 @@ class InputTensor:
             Number of the batch.
         begin, end
             Its rows.
+        chunk_begin
+            First row of the chunk.
         """
         if self.spec.rows is RowRange.WHOLE:
             return self.tensor
         if self.spec.rows is RowRange.BATCH_BEGIN:
             return self.tensor.narrow(0, index, 1)
-        return self.tensor.narrow(0, begin, end - begin)
+        return self.tensor.narrow(0, begin - chunk_begin if self.in_chunks else begin, end - begin)
 
 
 def input_tensors(
-    signature: Signature, blobs: Mapping[str, MappedBlob], batch_size: int, place: Place
+    signature: Signature, blobs: Mapping[str, MappedBlob], batch_size: int, tensors: TensorLibrary
 ) -> tuple[InputTensor, ...]:
-    """Make all input tensors of a job.
+    """Make all input tensors of a job whose model reads the maps themselves.
 
     Parameters
     ----------
@@ -112,31 +116,63 @@ def input_tensors(
         Mapped, by collection.
     batch_size
         Rows of a batch; 0 for all in one.
-    place
-        Where the model runs, with the library of its tensors; each blob is brought there once.
+    tensors
+        The library that makes them.
     """
-    tensors = place.tensors
-    brought = {name: place.bring_in(tensors.blob_tensor(blob)) for name, blob in blobs.items()}
-    rows = blobs[signature.sliced_collection].placement.rows
-    made: list[InputTensor] = []
+    sources = with_batch_beginnings(
+        signature, blobs, blobs[signature.sliced_collection].placement.rows, batch_size
+    )
+    made = {name: tensors.blob_tensor(blob) for name, blob in sources.items()}
+    return tuple(
+        input_tensor(spec, sources[spec.collection].placement, made[spec.collection], tensors)
+        for spec in signature.inputs
+    )
+
+
+def with_batch_beginnings(
+    signature: Signature, blobs: Mapping[str, MappedBlob], rows: int, batch_size: int
+) -> dict[str, MappedBlob]:
+    """Return the blobs of a job's inputs by collection, that of batch beginnings made if one asks for it.
+
+    Parameters
+    ----------
+    signature
+        Of the model.
+    blobs
+        Mapped, by collection.
+    rows, batch_size
+        To cut; 0 for all rows in one batch.
+    """
+    sources = dict(blobs)
     for spec in signature.inputs:
         if spec.rows is RowRange.BATCH_BEGIN:
-            made.append(_batch_beginnings(spec, rows, batch_size, place))
-        else:
-            plan = plan_view(blobs[spec.collection].placement, spec.items)
-            blob = brought[spec.collection]
-            made.append(InputTensor(spec, blob, plan, tensors.view(blob, plan)))
-    return tuple(made)
+            begins = [begin for begin, _ in batch_ranges(rows, batch_size)]
+            made = sources[spec.collection] = blob_in_memory(BATCH_BEGIN_LAYOUT.place(len(begins)))
+            (item,) = spec.items
+            made.array(item)[...] = begins
+    return sources
 
 
-def _batch_beginnings(spec: TensorInput, rows: int, batch_size: int, place: Place) -> InputTensor:
-    begins = [begin for begin, _ in batch_ranges(rows, batch_size)]
-    blob = blob_in_memory(BATCH_BEGIN_LAYOUT.place(len(begins)))
-    plan = plan_view(blob.placement, spec.items)
-    (item,) = spec.items
-    blob.array(item)[...] = begins
-    brought = place.bring_in(place.tensors.blob_tensor(blob))
-    return InputTensor(spec, brought, plan, place.tensors.view(brought, plan))
+def input_tensor(
+    spec: TensorInput, placement: Placement, blob: Any, tensors: TensorLibrary, *, in_chunks: bool = False
+) -> InputTensor:
+    """Make the tensor of one input over all rows of a blob.
+
+    Parameters
+    ----------
+    spec
+        Of the input.
+    placement
+        Of its collection in the blob.
+    blob
+        Its bytes where the model runs: uint8, shape `(blob_bytes,)`.
+    tensors
+        The library that makes it.
+    in_chunks
+        Whether the blob holds the rows of one chunk.
+    """
+    plan = plan_view(placement, spec.items)
+    return InputTensor(spec, blob, plan, tensors.view(blob, plan), in_chunks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,29 +197,25 @@ class OutputTensor:
                 f"declare the items as float32, or return {stored} from the model"
             )
 
-    def check_range(self, result: Tensor, tensors: TensorLibrary) -> None:
-        """Check that the items' dtype can hold every value of an integer result.
+    def may_exceed(self, result: Tensor) -> bool:
+        """Tell whether a result has integers of a dtype that holds more than the items' own does."""
+        stored, returned = dtype_name(self.tensor), dtype_name(result)
+        if self.tensor.is_floating_point() or returned in (stored, "bool") or not result.numel():
+            return False
+        lowest, highest = dtype_limits(stored)
+        least, greatest = dtype_limits(returned)
+        return least < lowest or highest < greatest
 
-        Parameters
-        ----------
-        result
-            That is to be stored.
-        tensors
-            That made it.
+    def check_range(self, least: int, greatest: int) -> None:
+        """Check that the items' dtype can hold integers of a range.
 
         Raises
         ------
         ModelError
-            If a value is out of range: a cast would wrap it.
+            If it cannot: a cast would wrap them.
         """
-        stored, returned = dtype_name(self.tensor), dtype_name(result)
-        if self.tensor.is_floating_point() or returned in (stored, "bool"):
-            return
+        stored = dtype_name(self.tensor)
         lowest, highest = dtype_limits(stored)
-        least, greatest = dtype_limits(returned)
-        if (lowest <= least and greatest <= highest) or not result.numel():
-            return
-        least, greatest = tensors.integer_range(result)
         if least < lowest or greatest > highest:
             wrong = least if least < lowest else greatest
             raise ModelError(
@@ -193,27 +225,32 @@ class OutputTensor:
 
 
 class Outputs:
-    """The output tensors of a job, over a mapped predictions blob.
+    """The output tensors of a job, over a blob of predictions.
 
     Parameters
     ----------
     signature
         Of the model.
-    mapped
-        The predictions' blob, mapped so that writes reach the file.
-    place
-        Where the model runs.
+    placement
+        Of the predictions in the blob.
+    blob
+        Its bytes where the model runs: uint8, shape `(blob_bytes,)`.
+    tensors
+        The library that makes them.
     """
 
-    def __init__(self, signature: Signature, mapped: MappedBlob, place: Place) -> None:
+    def __init__(self, signature: Signature, placement: Placement, blob: Any, tensors: TensorLibrary) -> None:
         self._signature = signature
-        self._place = place
-        self._mapped = place.tensors.blob_tensor(mapped)
-        self._blob = place.output_for(self._mapped)
+        self._tensors = tensors
         self._outputs = [
-            OutputTensor(spec, place.tensors.view(self._blob, plan_view(mapped.placement, spec.items)))
+            OutputTensor(spec, tensors.view(blob, plan_view(placement, spec.items)))
             for spec in signature.outputs
         ]
+
+    @classmethod
+    def mapped(cls, signature: Signature, blob: MappedBlob, tensors: TensorLibrary) -> Self:
+        """Make the output tensors over a mapped blob itself, so that writes reach its file."""
+        return cls(signature, blob.placement, tensors.blob_tensor(blob), tensors)
 
     def rows(self, begin: int, end: int) -> list[Any]:
         """Return the views of the rows from `begin` to before `end`, for a model that stores them itself."""
@@ -240,14 +277,20 @@ class Outputs:
         Raises
         ------
         ModelError
-            As `check`, and if an integer is out of the range of its item's dtype.
+            As `check` and `look_at_range`.
         """
         self.check(results, end - begin)
         for output, result in zip(self._outputs, results, strict=True):
-            output.check_range(result, self._place.tensors)
+            if output.may_exceed(result):
+                self.look_at_range(output, result)
             output.tensor.narrow(0, begin, end - begin).copy_(result)
 
-    def finish(self) -> None:
-        """Bring the outputs into the file, in one transfer, if they are on a device."""
-        if self._blob is not self._mapped:
-            self._place.take_out(self._blob, self._mapped)
+    def look_at_range(self, output: OutputTensor, result: Tensor) -> None:
+        """Check that the items can hold the integers of a result.
+
+        Raises
+        ------
+        ModelError
+            If they cannot hold one.
+        """
+        output.check_range(*self._tensors.integer_range(result))

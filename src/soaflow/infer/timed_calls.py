@@ -15,7 +15,6 @@ import numpy.typing as npt
 from soaflow.errors import ProofError
 from soaflow.infer.backends import Backend
 from soaflow.infer.closeness import disagreement
-from soaflow.infer.devices import InPlace
 from soaflow.infer.tensors import Outputs, input_tensors
 from soaflow.soa.arrangement import item_array
 from soaflow.soa.batches import batch_ranges
@@ -23,6 +22,7 @@ from soaflow.soa.layout import ItemKind
 from soaflow.soa.mapping import blob_in_memory
 from soaflow.soa.signature import Signature
 from soaflow.soa.storage import MappedBlob
+from soaflow.soa.tensor_library import torch_library
 
 _BATCHES_AHEAD, _ROWS_AHEAD = (2, 64), 4096
 """Batches that are called in turn, least and most, and between these their rows in all: enough that a call
@@ -73,7 +73,7 @@ class TimedCalls:
         self.name, self.dtype, self.batch_size = name, dtype, batch_size
         signature = signature.computed_in(dtype)
         self._backend = backend
-        inputs = input_tensors(signature, blobs, batch_size, InPlace())
+        inputs = input_tensors(signature, blobs, batch_size, torch_library())
         total = blobs[signature.sliced_collection].placement.rows
         full = [pair for pair in batch_ranges(total, batch_size) if pair[1] - pair[0] == batch_size]
         if most_batches is None:
@@ -84,7 +84,7 @@ class TimedCalls:
         ]
         backend.check(self._batches[0][0])
         self._blob = blob_in_memory(signature.output_layout.place(len(self._batches) * batch_size))
-        self._outputs = Outputs(signature, self._blob, InPlace())
+        self._outputs = Outputs.mapped(signature, self._blob, torch_library())
         self._ahead = cycle(self._batches)
         self.calls_since_spoilt = 0
         self._first = bytearray()

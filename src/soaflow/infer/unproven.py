@@ -13,7 +13,6 @@ from soaflow.archives import AOT, FAT
 from soaflow.description import read_description
 from soaflow.errors import ArtifactError, SoaflowError
 from soaflow.infer import backends
-from soaflow.infer.devices import InPlace
 from soaflow.infer.tensors import Outputs, check_layouts, input_tensors
 from soaflow.soa.batches import batch_ranges
 from soaflow.soa.signature import PREDICTION_COLLECTION, Signature
@@ -62,9 +61,8 @@ def predict(
         accept=accept,
         without_torch=True,
     )
-    place = InPlace(backend.tensors)
     rows = min(ROWS, blobs[signature.sliced_collection].placement.rows)
-    inputs = input_tensors(signature, blobs, BATCH_ROWS, place)
+    inputs = input_tensors(signature, blobs, BATCH_ROWS, backend.tensors)
     attributes = {
         "model": description.model,
         "variant": "_".join((*description.targets, description.profile)).replace("-", "_"),
@@ -75,12 +73,11 @@ def predict(
     }
     placements = {PREDICTION_COLLECTION: signature.output_layout.place(rows)}
     with mapping_new(predictions, PREDICTIONS, placements, attributes) as written:
-        outputs = Outputs(signature, written[PREDICTION_COLLECTION], place)
+        outputs = Outputs.mapped(signature, written[PREDICTION_COLLECTION], backend.tensors)
         for index, (begin, end) in enumerate(batch_ranges(rows, BATCH_ROWS)):
             tensors = [tensor.batch(index, begin, end) for tensor in inputs]
             backend.check(tensors)
             backend.run_batch(tensors, outputs, begin, end)
-        outputs.finish()
 
 
 def main() -> int:

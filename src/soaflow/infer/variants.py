@@ -4,7 +4,7 @@ The invariant: a `Variant` that exists can be run, given its artifact and its de
 imports neither torch nor NumPy, because the configuration is parsed by every job.
 
 >>> Variant.from_mapping("aot_b64", {"backend": "aot", "batch_size": 64})  # doctest: +ELLIPSIS
-Variant(name='aot_b64', backend=<Backend.AOT: 'aot'>, target='native', ..., batch_size=64)
+Variant(name='aot_b64', backend=<Backend.AOT: 'aot'>, target='native', ..., batch_size=64, cuda_graphs=False)
 >>> REFERENCE.dtype
 'float64'
 """
@@ -63,6 +63,9 @@ class Variant:
         What the model computes in; one of `COMPUTING_DTYPES`.
     batch_size
         Rows in one call; 0 for all rows of the shard.
+    cuda_graphs
+        Whether the calls of a full chunk of rows are captured and from then on given to the GPU at once; on
+        device cuda alone.
 
     Raises
     ------
@@ -79,6 +82,7 @@ class Variant:
     device: Device = Device.CPU
     dtype: str = "float32"
     batch_size: int = 0
+    cuda_graphs: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -109,6 +113,18 @@ class Variant:
             raise ConfigError(
                 f"key 'batch_size' of variant '{self.name}' is {self.batch_size!r}: "
                 "give the rows of one call, or 0 for all rows"
+            )
+        self._check_graphs()
+
+    def _check_graphs(self) -> None:
+        if not isinstance(self.cuda_graphs, bool):
+            raise ConfigError(
+                f"key 'cuda_graphs' of variant '{self.name}' is {self.cuda_graphs!r}: give true or false"
+            )
+        if self.cuda_graphs and self.device != Device.CUDA:
+            raise ConfigError(
+                f"variant '{self.name}' has key 'cuda_graphs', which only device cuda has: remove it, or set "
+                "device to cuda"
             )
 
     @classmethod

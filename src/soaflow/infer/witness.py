@@ -28,19 +28,24 @@ class Watched:
     rows
         Which rows a call sees.
     plan
-        Of the tensor over all rows.
-    blob_address, blob_bytes
-        Of the blob where the model runs: on the CPU, of the map.
+        Of the tensor over all rows of the blob.
+    blob_addresses
+        Of the blob where the model runs, for each slot: on the CPU, of the map.
+    blob_bytes
+        Its size.
+    in_chunks
+        Whether the blob holds the rows of one chunk, and not all.
     """
 
     name: str
     collection: str
     rows: RowRange
     plan: ViewPlan
-    blob_address: int
+    blob_addresses: tuple[int, ...]
     blob_bytes: int
+    in_chunks: bool = False
 
-    def place(self, index: int, begin: int, end: int) -> tuple[int, tuple[int, ...]]:
+    def place(self, index: int, begin: int, end: int, chunk_begin: int = 0) -> tuple[int, tuple[int, ...]]:
         """Return where the tensor of a call must begin, from the start of the blob in bytes, and its sizes.
 
         Parameters
@@ -49,12 +54,20 @@ class Watched:
             Number of the batch.
         begin, end
             Its rows.
+        chunk_begin
+            First row of its chunk.
         """
         if self.rows is RowRange.WHOLE:
             return self.plan.byte_offset, self.plan.sizes
+        if self.in_chunks:
+            begin, end = begin - chunk_begin, end - chunk_begin
         first, rows = (index, 1) if self.rows is RowRange.BATCH_BEGIN else (begin, end - begin)
         row_bytes = self.plan.strides[0] * DTYPE_BYTES[self.plan.dtype]
         return self.plan.byte_offset + first * row_bytes, (rows, *self.plan.sizes[1:])
+
+
+_Where = tuple[int, int, int, int]
+"""Of a call, what `Watched.place` takes; a plain tuple, because one is made for each batch."""
 
 
 @dataclass(slots=True)
@@ -68,13 +81,13 @@ class _Sightings:
     bytes_declared: int = 0
     bytes_copied_by_backend: int = 0
 
-    def add(self, tensor: Tensor, index: int, begin_row: int, end_row: int) -> None:
+    def add(self, tensor: Tensor, slot: int, where: _Where) -> None:
         self.tensors += 1
-        offset, sizes = self.watched.place(index, begin_row, end_row)
+        offset, sizes = self.watched.place(*where)
         if not tensor.numel():
             self.misplaced += tuple(tensor.shape) != sizes
             return
-        begin = tensor.data_ptr() - self.watched.blob_address
+        begin = tensor.data_ptr() - self.watched.blob_addresses[slot]
         end = begin + extent_bytes(tensor)
         if begin < 0 or end > self.watched.blob_bytes:
             self.bytes_copied += tensor.numel() * tensor.element_size()
@@ -89,11 +102,11 @@ class _Sightings:
         self.lowest = begin if self.lowest is None else min(self.lowest, begin)
         self.highest = max(self.highest, end)
 
-    def add_copy(self, tensor: Tensor, index: int, begin_row: int, end_row: int) -> None:
+    def add_copy(self, tensor: Tensor, slot: int, where: _Where) -> None:
         """Note what the backend made of a tensor that it says it copies."""
-        _, sizes = self.watched.place(index, begin_row, end_row)
+        _, sizes = self.watched.place(*where)
         self.misplaced += tuple(tensor.shape) != sizes
-        begin = tensor.data_ptr() - self.watched.blob_address
+        begin = tensor.data_ptr() - self.watched.blob_addresses[slot]
         if not 0 <= begin < self.watched.blob_bytes:
             self.bytes_copied_by_backend += tensor.numel() * tensor.element_size()
 
@@ -132,11 +145,23 @@ class Witness:
         self.seconds = 0.0
         self._sightings = [_Sightings(watched) for watched in inputs]
         self._copied = frozenset(copied)
-        self._expected = (0, 0, 0)
+        self._expected: tuple[int, _Where] = (0, (0, 0, 0, 0))
 
-    def expect(self, index: int, begin: int, end: int) -> None:
-        """Say which batch, and which of its rows, the next call is for."""
-        self._expected = (index, begin, end)
+    def expect(self, index: int, begin: int, end: int, chunk_begin: int = 0, slot: int = 0) -> None:
+        """Say which batch the next call is for.
+
+        Parameters
+        ----------
+        index
+            Number of the batch.
+        begin, end
+            Its rows.
+        chunk_begin
+            First row of its chunk.
+        slot
+            Number of the slot that holds the chunk.
+        """
+        self._expected = (slot, (index, begin, end, chunk_begin))
 
     def around(self, program: Callable[..., object]) -> Callable[..., object]:
         """Return a program that notes the tensors it is called with and passes them on.

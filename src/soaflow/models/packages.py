@@ -32,7 +32,7 @@ def load_package(
     path
         Of the package; it must have been verified, as loading it runs its code.
     device
-        `"cpu"` or `"cuda"`.
+        `"cpu"` or `"cuda"`, which is torch's current GPU.
     name
         Of the model; no other is unpacked or loaded.
 
@@ -43,7 +43,8 @@ def load_package(
     """
     import torch  # noqa: PLC0415  not in every job
 
-    single_threaded, runners, device_index = True, 1, 0 if device == "cuda" else -1
+    single_threaded, runners = True, 1
+    device_index = torch.cuda.current_device() if device == "cuda" else -1
     with contextlib.ExitStack() as stack:
         try:
             # What it unpacks there it may read until the last call.

@@ -32,7 +32,7 @@ class MappedBlob:
     placement
         Layout, rows and offsets within the blob.
     buffer
-        The blob's bytes, writable. Writing to a private map leaves the file as it was.
+        The blob's bytes. Writing to a private map leaves the file as it was.
     address
         Of the blob's first byte, a multiple of the alignment; 0 when the blob is empty.
     """
@@ -57,7 +57,9 @@ class MappedBlob:
         return array if array.ndim else np.broadcast_to(array, (self.placement.rows,))
 
 
-def map_blob(header: FileHeader, collection: str, *, shared: bool = False) -> MappedBlob:
+def map_blob(
+    header: FileHeader, collection: str, *, shared: bool = False, read_only: bool = False
+) -> MappedBlob:
     """Map the blob of a collection.
 
     Parameters
@@ -69,6 +71,9 @@ def map_blob(header: FileHeader, collection: str, *, shared: bool = False) -> Ma
     shared
         Writes reach the file; otherwise they stay private to the process (copy-on-write), because
         torch has no read-only tensors and a write to a read-only map ends the process.
+    read_only
+        Nothing can be written, and no tensor be made: for a device that copies the file's own pages. Of a
+        private map the kernel gives it copies, because it must not see what others write to the file.
 
     Raises
     ------
@@ -88,8 +93,8 @@ def map_blob(header: FileHeader, collection: str, *, shared: bool = False) -> Ma
             mapped = mmap.mmap(
                 stream.fileno(),
                 lead + size,
-                flags=mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE,
-                prot=mmap.PROT_READ | mmap.PROT_WRITE,
+                flags=mmap.MAP_SHARED if shared or read_only else mmap.MAP_PRIVATE,
+                prot=mmap.PROT_READ if read_only else mmap.PROT_READ | mmap.PROT_WRITE,
                 offset=page_start,
             )
     except OSError as error:

@@ -1,7 +1,7 @@
 """Torch tensors that are views of a mapped blob.
 
-The invariant: a tensor made here shares the blob's memory; nothing is copied but by `row_major`. A job for
-another device moves the whole blob once, and the views are then made there. The module is a
+The invariant: a tensor made here shares the blob's memory; nothing is copied but by `row_major`. On another
+device the views are of the blob that a chunk of rows was copied to. The module is a
 `soaflow.soa.tensor_library.TensorLibrary`.
 """
 
@@ -51,9 +51,14 @@ def row_major(tensor: torch.Tensor) -> torch.Tensor:
 
 def integer_range(tensor: torch.Tensor) -> tuple[int, int]:
     """Return the least and the greatest value of a tensor of integers that has some."""
-    # As int64 a uint64 over the range of int64 is negative, which no uint64 is.
     least, greatest = (int(value) for value in torch.aminmax(tensor.to(torch.int64)))
-    if tensor.dtype == torch.uint64 and least < 0:
+    return range_of_int64(least, greatest, tensor.dtype)
+
+
+def range_of_int64(least: int, greatest: int, dtype: torch.dtype) -> tuple[int, int]:
+    """Return the range of integers of a dtype from that of the same as int64."""
+    # As int64 a uint64 over the range of int64 is negative, which no uint64 is.
+    if dtype == torch.uint64 and least < 0:
         return greatest, least + (1 << 64)
     return least, greatest
 

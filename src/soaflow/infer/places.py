@@ -1,0 +1,110 @@
+"""Where a model runs: on the CPU, where its rows are, or on a GPU, where they are brought in chunks.
+
+The invariant: a place says how the rows of a run are cut, and gives the route that they take. On the CPU
+nothing moves. On another device every byte of an input blob goes over once and every byte of the output blob
+comes back once, whatever the batches. Torch is imported only by what needs it, because not every job does.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from soaflow.infer.accelerators import Accelerator, CudaAccelerator
+from soaflow.infer.chunks import CHUNK_BYTES, ChunkPlan, row_bytes
+from soaflow.infer.device_route import device_route
+from soaflow.infer.routes import InPlaceRoute, Route, Task
+from soaflow.infer.variants import Device
+from soaflow.soa.layout import Layout
+from soaflow.soa.tensor_library import TensorLibrary, torch_library
+
+
+class Place(Protocol):
+    """Where a model runs.
+
+    Attributes
+    ----------
+    tensors
+        The library of the tensors there.
+    """
+
+    tensors: TensorLibrary
+
+    def plan(self, rows: int, batch_size: int, read: Layout, written: Layout) -> ChunkPlan:
+        """Say how the rows of a run are cut.
+
+        Parameters
+        ----------
+        rows
+            Of the run.
+        batch_size
+            Rows of a call; 0 for all.
+        read, written
+            The collection that the model slices, and that of its outputs.
+        """
+
+    def route(self, task: Task) -> AbstractContextManager[Route]:
+        """Return a context with the route of a run, of which the plan is from `plan` or a part of it."""
+
+
+class InPlace:
+    """The CPU: the model reads and writes the maps themselves.
+
+    Parameters
+    ----------
+    tensors
+        That makes the tensors; torch's by default.
+    """
+
+    def __init__(self, tensors: TensorLibrary | None = None) -> None:
+        self.tensors = tensors or torch_library()
+
+    def plan(self, rows: int, batch_size: int, read: Layout, written: Layout) -> ChunkPlan:  # noqa: ARG002
+        """Return one chunk of all rows."""
+        return ChunkPlan.whole(rows, batch_size)
+
+    def route(self, task: Task) -> AbstractContextManager[Route]:
+        """Return the maps as a route."""
+        return nullcontext(InPlaceRoute(task, self.tensors))
+
+
+class OnDevice:
+    """A device with its own memory.
+
+    Parameters
+    ----------
+    accelerator
+        The device.
+    chunk_bytes
+        About how many bytes of inputs or of outputs, whichever are more, are on the way at once.
+    """
+
+    def __init__(self, accelerator: Accelerator, chunk_bytes: int = CHUNK_BYTES) -> None:
+        self.tensors = torch_library()
+        self._accelerator = accelerator
+        self._chunk_bytes = chunk_bytes
+
+    def plan(self, rows: int, batch_size: int, read: Layout, written: Layout) -> ChunkPlan:
+        """Return chunks of about the bytes that were asked for."""
+        widest = max(row_bytes(read), row_bytes(written), 1)
+        return ChunkPlan.of_bytes(rows, batch_size, widest, self._chunk_bytes)
+
+    def route(self, task: Task) -> AbstractContextManager[Route]:
+        """Return the route through the device."""
+        return device_route(self._accelerator, task)
+
+
+def place_for(device: Device, tensors: TensorLibrary | None = None) -> Place:
+    """Return the place of a variant's device.
+
+    Parameters
+    ----------
+    device
+        Of the variant.
+    tensors
+        That makes the tensors on the CPU; torch's by default, and on other devices always.
+
+    Raises
+    ------
+    DeviceError
+        If the device is not there.
+    """
+    return InPlace(tensors) if device is Device.CPU else OnDevice(CudaAccelerator())

@@ -1,0 +1,136 @@
+"""What is asked of torch's GPU, with a recorder in its place; `tests/gpu` asks a real one."""
+
+import contextlib
+
+import pytest
+import torch
+
+from soaflow.errors import DeviceError
+from soaflow.infer import accelerators
+from soaflow.infer.accelerators import CudaAccelerator
+
+
+class RecordedCuda:
+    """The calls of `torch.cuda` that are made, in order."""
+
+    OutOfMemoryError = torch.OutOfMemoryError
+
+    def __init__(self):
+        self.calls = []
+        self.failures = 0
+
+    def is_available(self):
+        return True
+
+    def current_device(self):
+        return 2
+
+    def current_stream(self, device):
+        return f"current stream of {device}"
+
+    def synchronize(self, device):
+        self.calls.append(f"synchronize {device}")
+
+    def memory_stats(self, device):
+        assert device.index == 2
+        return {"num_ooms": self.failures} if self.calls else {}
+
+    def Stream(self, device):  # noqa: N802
+        cuda = self
+
+        class Stream:
+            def wait_stream(self, other):
+                cuda.calls.append(f"stream on {device} waits for {other}")
+
+            def wait_event(self, event):
+                cuda.calls.append(f"stream waits for {type(event).__name__}")
+
+        return Stream()
+
+    @contextlib.contextmanager
+    def stream(self, _stream):
+        self.calls.append("enter")
+        try:
+            yield
+        finally:
+            self.calls.append("leave")
+
+    def Event(self, *, enable_timing):  # noqa: N802
+        cuda = self
+
+        class Event:
+            def record(self, stream):
+                cuda.calls.append(f"record on {type(stream).__name__}, timing {enable_timing}")
+
+        return Event()
+
+    def CUDAGraph(self):  # noqa: N802
+        cuda = self
+
+        class Graph:
+            def replay(self):
+                cuda.calls.append("replay")
+
+        return Graph()
+
+    @contextlib.contextmanager
+    def graph(self, _graph, *, stream):
+        self.calls.append(f"capture on {type(stream).__name__}")
+        yield
+        self.calls.append("captured")
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    recorded = RecordedCuda()
+    monkeypatch.setattr(torch, "cuda", recorded)
+    monkeypatch.setattr(accelerators, "CudaDriver", lambda: "driver")
+    return recorded
+
+
+def test_the_current_gpu_is_used_and_a_stream_begins_after_what_it_was_given(cuda):
+    accelerator = CudaAccelerator()
+    assert (str(accelerator.device), accelerator.driver) == ("cuda:2", "driver")
+    accelerator.stream()
+    assert cuda.calls == ["synchronize cuda:2", "stream on cuda:2 waits for current stream of cuda:2"]
+
+
+def test_a_stream_is_left_whatever_happens_in_it(cuda):
+    accelerator = CudaAccelerator()
+    stream = accelerator.stream()
+    cuda.calls.clear()
+    with pytest.raises(ValueError, match="model"), accelerator.use(stream):
+        raise ValueError("model")
+    assert cuda.calls == ["enter", "leave"]
+
+
+def test_marks_keep_their_time_and_streams_wait_for_them(cuda):
+    accelerator = CudaAccelerator()
+    stream = accelerator.stream()
+    cuda.calls.clear()
+    accelerator.wait_for(accelerator.mark(stream), stream)
+    assert cuda.calls == ["record on Stream, timing True", "stream waits for Event"]
+
+
+def test_work_is_captured_and_replayed(cuda):
+    accelerator = CudaAccelerator()
+    stream = accelerator.stream()
+    cuda.calls.clear()
+    replay = accelerator.captured(stream, lambda: cuda.calls.append("work"))
+    replay()
+    assert cuda.calls == ["capture on Stream", "work", "captured", "replay"]
+
+
+def test_too_little_memory_is_known_by_the_error_or_by_the_allocator(cuda):
+    accelerator = CudaAccelerator()
+    assert accelerator.ran_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not accelerator.ran_out_of_memory(RuntimeError("shapes"))
+    cuda.failures = 1
+    assert accelerator.ran_out_of_memory(RuntimeError("run_func_(...) API call failed"))
+    assert not accelerator.ran_out_of_memory(RuntimeError("shapes"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_without_a_gpu_that_torch_can_use_there_is_no_accelerator():
+    with pytest.raises(DeviceError, match="torch finds no GPU that it can use"):
+        CudaAccelerator()
