@@ -11,11 +11,12 @@ Variant(name='aot_b64', backend=<Backend.AOT: 'aot'>, target='native', ..., batc
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Self, TypeVar
 
 from soaflow.errors import ConfigError
+from soaflow.gpu_settings import GpuSettings
 from soaflow.profiles import BALANCED, find_profile
 from soaflow.soa.signature import RowRange, Signature
 from soaflow.targets import FAT, NATIVE, find_target
@@ -63,6 +64,10 @@ class Variant:
         What the model computes in; one of `COMPUTING_DTYPES`.
     batch_size
         Rows in one call; 0 for all rows of the shard.
+    share_gpu
+        Whether jobs of the variant may run on one GPU together with others that share it.
+    gpu
+        What torch may do on a GPU; the fields are keys of the variant's entry in the configuration.
 
     Raises
     ------
@@ -79,6 +84,8 @@ class Variant:
     device: Device = Device.CPU
     dtype: str = "float32"
     batch_size: int = 0
+    share_gpu: bool = False
+    gpu: GpuSettings = field(default_factory=GpuSettings)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -86,6 +93,8 @@ class Variant:
         # Plain strings, as a workflow's parameters may carry, become the members that they name.
         object.__setattr__(self, "backend", _choice(self.name, "backend", self.backend, Backend))
         object.__setattr__(self, "device", _choice(self.name, "device", self.device, Device))
+        if isinstance(self.gpu, Mapping):
+            object.__setattr__(self, "gpu", _gpu_settings(self.name, self.gpu))
         target_device = "cpu" if self.target == FAT else find_target(self.target).device
         find_profile(self.profile)
         if self.backend is Backend.AOT and self.device != target_device:
@@ -110,6 +119,10 @@ class Variant:
                 f"key 'batch_size' of variant '{self.name}' is {self.batch_size!r}: "
                 "give the rows of one call, or 0 for all rows"
             )
+        if type(self.share_gpu) is not bool:
+            raise ConfigError(
+                f"key 'share_gpu' of variant '{self.name}' is {self.share_gpu!r}: give true or false"
+            )
 
     @classmethod
     def from_mapping(cls, name: str, entry: Mapping[str, Any]) -> Self:
@@ -125,7 +138,8 @@ class Variant:
                 f"the name '{name}' is kept for the eager float64 run that all variants are compared "
                 "with: choose another name"
             )
-        known = [field.name for field in fields(cls) if field.name != "name"]
+        gpu_keys = [one.name for one in fields(GpuSettings)]
+        known = [one.name for one in fields(cls) if one.name not in ("name", "gpu")] + gpu_keys
         if unknown := sorted(set(entry) - set(known), key=str):
             raise ConfigError(f"variant '{name}' has unknown key {unknown[0]!r}: use {', '.join(known)}")
         if "backend" not in entry:
@@ -133,7 +147,12 @@ class Variant:
         for key in ("target", "profile"):
             if key in entry and entry["backend"] != Backend.AOT:
                 raise ConfigError(f"variant '{name}' has key '{key}', which only backend aot uses: remove it")
-        return cls(name=name, **entry)
+        for key in ("share_gpu", *gpu_keys):
+            if key in entry and entry.get("device") != Device.CUDA:
+                raise ConfigError(f"variant '{name}' has key '{key}', which only device cuda uses: remove it")
+        settings = {key: entry[key] for key in gpu_keys if key in entry}
+        own = {key: value for key, value in entry.items() if key not in settings}
+        return cls(name=name, gpu=_gpu_settings(name, settings), **own)
 
     def differs_in_batches_only(self, other: Self) -> bool:
         """Say whether another variant runs the same in batches of another size.
@@ -151,6 +170,13 @@ def without_batch_sizes(variants: Sequence[Variant]) -> tuple[Variant, ...]:
         if not any(variant.differs_in_batches_only(earlier) for earlier in kept):
             kept.append(variant)
     return tuple(kept)
+
+
+def _gpu_settings(variant: str, entry: Mapping[str, Any]) -> GpuSettings:
+    try:
+        return GpuSettings(**entry)
+    except ConfigError as error:
+        raise ConfigError(f"variant '{variant}': {error}") from error
 
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
