@@ -9,11 +9,29 @@ from soaflow.infer.on_device import device_of
 from soaflow.infer.variants import Backend, Device, Variant
 
 
+class Current:
+    """torch's context for a GPU, which keeps what was asked of it."""
+
+    def __init__(self, number, asked):
+        self.number, self.asked = number, asked
+
+    def __enter__(self):
+        self.asked.append(self.number)
+
+    def __exit__(self, *_):
+        self.asked.append("left")
+
+
 @pytest.fixture(autouse=True)
 def machine(monkeypatch, tmp_path):
+    """Three GPUs that torch seems to be able to use, and which of them it was told to."""
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device", lambda number: Current(number, asked))
     monkeypatch.setattr(gpu.ctypes, "CDLL", FakeDriver)
     monkeypatch.setattr(gpu_claims, "CLAIMS", tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return asked
 
 
 def test_a_variant_on_the_cpu_claims_nothing(tmp_path):
@@ -42,21 +60,16 @@ def test_an_aot_artifact_has_a_gpu_of_its_architecture(capsys):
         pass
 
 
-def test_the_gpu_that_is_claimed_is_torchs_current_one(monkeypatch):
-    seen = []
-
-    class Current:
-        def __init__(self, number):
-            self.number = number
-
-        def __enter__(self):
-            seen.append(self.number)
-
-        def __exit__(self, *_):
-            seen.append("left")
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device", Current)
+def test_the_gpu_that_is_claimed_is_torchs_current_one(machine):
     with on_gpu("a test", architecture="sm_121"):
-        assert seen == [2]
-    assert seen == [2, "left"]
+        assert machine == [2]
+    assert machine == [2, "left"]
+
+
+def test_a_torch_without_cuda_is_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with (
+        pytest.raises(DeviceError, match=r"a test needs a GPU, and torch 2\..* finds none"),
+        on_gpu("a test"),
+    ):
+        pass

@@ -5,8 +5,12 @@ the driver, and so of torch: of the devices in `$CUDA_VISIBLE_DEVICES`, or of al
 """
 
 import ctypes
+import importlib.util
+import re
 import uuid
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 _MAJOR, _MINOR = 75, 76
 """CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR of the CUDA driver API."""
@@ -67,6 +71,21 @@ def gpus() -> tuple[Gpu, ...]:
 def gpu_architectures() -> tuple[str, ...]:
     """Return the architecture of each GPU, such as `"sm_90"`; empty without a driver."""
     return tuple(gpu.architecture for gpu in gpus())
+
+
+@cache
+def cuda_of_torch() -> str:
+    """Return the version of CUDA that the installed torch is built with; empty for a build for the CPU.
+
+    It is read from a file of torch's, as an import takes seconds.
+    """
+    found = importlib.util.find_spec("torch")
+    if found is None or found.origin is None:
+        return ""
+    version = Path(found.origin).with_name("version.py")
+    text = version.read_text(encoding="utf-8") if version.exists() else ""
+    named = re.search(r"""^cuda\b[^=]*=\s*['"]([\d.]+)['"]""", text, flags=re.MULTILINE)
+    return named[1] if named else ""
 
 
 def _architecture(driver: ctypes.CDLL, number: int) -> str:

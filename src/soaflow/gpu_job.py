@@ -5,8 +5,9 @@ was.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
+from soaflow.errors import DeviceError
 from soaflow.gpu import Gpu, gpus
 from soaflow.gpu_claims import claimed_gpu
 from soaflow.gpu_settings import GpuSettings, settings_applied
@@ -34,15 +35,18 @@ def on_gpu(
     Raises
     ------
     DeviceError
-        If there is no GPU, or none of the architecture.
+        If there is no GPU, or none of the architecture, or torch cannot use it.
     """
     shown = gpus()
     fitting = [gpu for gpu in shown if architecture in ("", gpu.architecture)]
     with claimed_gpu(fitting, asked_by=asked_by, shared=shared, needed=architecture) as gpu:
         import torch  # noqa: PLC0415  not in every job
 
-        # A torch without CUDA says so itself, where the work first asks for the device.
-        current = torch.cuda.device(gpu.number) if torch.cuda.is_available() else nullcontext()
-        with settings_applied(settings or GpuSettings()), current:
+        if not torch.cuda.is_available():
+            raise DeviceError(
+                f"{asked_by} needs a GPU, and torch {torch.__version__} finds none that it can use: install "
+                "a torch that is built with CUDA for this driver, or run on the CPU"
+            )
+        with settings_applied(settings or GpuSettings()), torch.cuda.device(gpu.number):
             print(f"{asked_by} has GPU {gpu.number} of {len(shown)}: {gpu.architecture}, {gpu.identity}")
             yield gpu

@@ -24,6 +24,9 @@ from soaflow.targets import FAT, NATIVE, find_target
 COMPUTING_DTYPES = ("float64", "float32", "float16", "bfloat16")
 """What a model may compute in. Its inputs stay views in the items' own dtypes."""
 
+TF32 = "tf32"
+"""The name of float32 whose factors are rounded to 10 bits, beside the dtypes, where precision is meant."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -153,6 +156,15 @@ class Variant:
         settings = {key: entry[key] for key in gpu_keys if key in entry}
         own = {key: value for key, value in entry.items() if key not in settings}
         return cls(name=name, gpu=_gpu_settings(name, settings), **own)
+
+    @property
+    def precision(self) -> str:
+        """By which tolerances are chosen: the dtype, or `"tf32"` where float32 may be rounded to that.
+
+        >>> Variant("v", Backend.JIT, device=Device.CUDA, gpu=GpuSettings(tf32=True)).precision
+        'tf32'
+        """
+        return TF32 if self.gpu.tf32 and self.dtype == "float32" else self.dtype
 
     def differs_in_batches_only(self, other: Self) -> bool:
         """Say whether another variant runs the same in batches of another size.

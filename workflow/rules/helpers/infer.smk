@@ -1,19 +1,12 @@
 # What a variant loads, and where it can run.
 
 from soaflow.errors import DeviceError
-from soaflow.gpu import gpus
 from soaflow.infer.devices import require_device
 
 CPU_VARIANTS = [REFERENCE.name] + [
     name for name, variant in settings.variants.items() if variant.device == "cpu"
 ]
 GPU_VARIANTS = [name for name in settings.variants if name not in CPU_VARIANTS]
-
-# Snakemake takes GPUs to be without end here unless --resources gpu=N says how many there are. Jobs beyond these would
-# hold a core while they wait for a GPU.
-if GPU_VARIANTS and runs_jobs_here() and "gpu" not in workflow.global_resources:
-    workflow.register_resource("gpu", max(1, len(gpus())))
-
 VARIANT_ENTRIES = {
     (model, variant): asdict(settings.variant(variant, model))
     for model in settings.models
@@ -28,6 +21,8 @@ def require_here(variant):
             require_device(variant.device, asked_by=f"variant '{variant.name}'")
         except DeviceError as error:
             raise WorkflowError(str(error)) from error
+        if variant.device == "cuda":
+            count_gpus_here()
 
 
 def model_files(wildcards):
