@@ -93,6 +93,7 @@ def test_the_check_sees_a_flag_that_is_not_restored(monkeypatch):
 
 
 def test_a_workspace_that_comes_too_late_is_refused(monkeypatch):
+    monkeypatch.setattr(gpu_settings, "_started_with", [])
     monkeypatch.delenv(WORKSPACE_VARIABLE, raising=False)
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     with (
@@ -102,6 +103,18 @@ def test_a_workspace_that_comes_too_late_is_refused(monkeypatch):
         pass
     monkeypatch.setenv(WORKSPACE_VARIABLE, ":4096:8")
     with settings_applied(GpuSettings()):
+        pass
+
+
+def test_the_next_job_of_a_process_finds_cuda_started_with_its_workspace(monkeypatch):
+    monkeypatch.delenv(WORKSPACE_VARIABLE, raising=False)
+    monkeypatch.setattr(gpu_settings, "_started_with", [])
+    with settings_applied(GpuSettings()):
+        monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    with settings_applied(GpuSettings(tf32=True)):
+        pass
+    other = GpuSettings(deterministic_algorithms=False, cublas_workspace=False)
+    with pytest.raises(DeviceError, match=":4096:8, and the variant needs it unset"), settings_applied(other):
         pass
 
 

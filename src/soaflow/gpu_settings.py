@@ -20,6 +20,9 @@ WORKSPACE_VARIABLE = "CUBLAS_WORKSPACE_CONFIG"
 
 _FIXED_WORKSPACE = ":4096:8"
 
+_started_with: list[str | None] = []
+"""The variable's value when CUDA started in this process, once it has started within `settings_applied`."""
+
 
 @dataclass(frozen=True, slots=True)
 class GpuSettings:
@@ -91,17 +94,21 @@ def settings_applied(settings: GpuSettings) -> Iterator[None]:
 
 @contextmanager
 def _workspace(wanted: str | None) -> Iterator[None]:
-    before = os.environ.get(WORKSPACE_VARIABLE)
-    if before != wanted and _torch().cuda.is_initialized():
-        raise DeviceError(
-            f"CUDA has started in this process with {WORKSPACE_VARIABLE} {before or 'unset'}, and the "
-            f"variant needs it {wanted or 'unset'}: run the variant in a process of its own"
-        )
+    torch, before = _torch(), os.environ.get(WORKSPACE_VARIABLE)
+    if torch.cuda.is_initialized():
+        started = _started_with[0] if _started_with else before
+        if started != wanted:
+            raise DeviceError(
+                f"CUDA has started in this process with {WORKSPACE_VARIABLE} {started or 'unset'}, and the "
+                f"variant needs it {wanted or 'unset'}: run the variant in a process of its own"
+            )
     _set_variable(wanted)
     try:
         yield
     finally:
         _set_variable(before)
+        if torch.cuda.is_initialized() and not _started_with:
+            _started_with.append(wanted)
 
 
 def _set_variable(value: str | None) -> None:
