@@ -99,10 +99,22 @@ def build_options(program: ExportedProgram, target: Target, profile: Profile) ->
     """Return the settings of `torch._inductor.config` for a program, a target and a profile."""
     own_kernels = target.device == "cpu" and own_kernels_fit(program)
     return {
-        **OPTIONS,
+        **{name: value for name, value in OPTIONS.items() if _is_a_setting(name)},
         **target.inductor_options(),
         **profile.options_for(own_kernels_fit=own_kernels),
     }
+
+
+def _is_a_setting(name: str) -> bool:
+    """Tell whether this torch has a setting: some that make files smaller are younger than torch 2.11."""
+    from torch._inductor import config  # noqa: PLC0415  2 s, and needed by any compilation
+
+    owner: Any = config
+    for part in name.split("."):
+        if not hasattr(owner, part):
+            return False
+        owner = getattr(owner, part)
+    return True
 
 
 def own_kernels_fit(program: ExportedProgram) -> bool:
@@ -214,6 +226,11 @@ def compiler_facts(target: Target) -> dict[str, Any]:
     """
     from torch._inductor.cpu_vec_isa import pick_vec_isa  # noqa: PLC0415  2 s, and needed by any compilation
 
+    if lacking := [name for name in target.inductor_options() if not _is_a_setting(name)]:
+        raise ExportError(
+            f"target {target.name} needs the setting {lacking[0]} of torch's compiler, which torch "
+            f"{torch.__version__} has not: build with torch 2.13, or for native"
+        )
     compiler = find_compiler()
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
     resolved = subprocess.run(
