@@ -5,11 +5,13 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import pytest
 from hypothesis import settings
 
+from soaflow.gpu import gpus
 from soaflow.threads import SINGLE_THREAD_VARIABLES
 
 # Jobs that a test runs in this process count its threads, and libraries read this when they are loaded.
@@ -18,6 +20,29 @@ os.environ.update(SINGLE_THREAD_VARIABLES)
 # How long an example takes says how busy the machine is; a hang is caught by the time limit of the test.
 settings.register_profile("soaflow", deadline=None)
 settings.load_profile("soaflow")
+
+
+REQUIRED = "required"
+"""The value of `$SOAFLOW_GPU_TESTS` with which a missing GPU fails the tests that need one."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test that needs a GPU where there is none, or fail it if one is required."""
+    if item.get_closest_marker("gpu") is None or not (problem := _no_gpu()):
+        return
+    if os.environ.get("SOAFLOW_GPU_TESTS") == REQUIRED:
+        pytest.fail(f"{problem}, and SOAFLOW_GPU_TESTS requires one", pytrace=False)
+    pytest.skip(f"{item.nodeid.partition('[')[0]}: {problem} (`make test-gpu` runs it)")
+
+
+@cache
+def _no_gpu() -> str:
+    """Return why no GPU can be used; empty if one can."""
+    if not gpus():
+        return "this machine shows no NVIDIA GPU"
+    import torch  # noqa: PLC0415  only where there is a GPU
+
+    return "" if torch.cuda.is_available() else f"torch {torch.__version__} cannot use the GPU"
 
 
 @pytest.hookimpl(optionalhook=True)

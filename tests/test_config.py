@@ -239,7 +239,7 @@ def test_schema_and_documentation_name_the_same_keys():
         key
         for table in tables
         for row in table.splitlines()[2:]
-        for key in re.findall(r"`([a-z_]+)`", row.split("|")[1])
+        for key in re.findall(r"`([a-z0-9_]+)`", row.split("|")[1])
     }
     cut_and_output_keys = {"item", "minimum", "maximum", "items"}
     assert set(schema_keys(SCHEMA)) - documented - cut_and_output_keys == set()

@@ -1,39 +1,32 @@
 import pytest
+from fake_gpus import FakeDriver
 
 from soaflow import gpu
 
-CAPABILITIES = [(8, 0), (9, 0), (12, 1)]
 
-
-class Driver:
-    """The calls of the CUDA driver that are made, with what they answer."""
-
-    started = 0
-
-    def __init__(self, *_names):
-        pass
-
-    def cuInit(self, _flags):  # noqa: N802
-        return self.started
-
-    def cuDeviceGetCount(self, count):  # noqa: N802
-        count._obj.value = len(CAPABILITIES)
-        return 0
-
-    def cuDeviceGetAttribute(self, value, attribute, number):  # noqa: N802
-        value._obj.value = CAPABILITIES[number][{75: 0, 76: 1}[attribute]]
-        return 0
+@pytest.fixture(autouse=True)
+def everything_is_visible(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
 @pytest.fixture
 def driver(monkeypatch):
-    monkeypatch.setattr(gpu.ctypes, "CDLL", Driver)
-    return Driver
+    monkeypatch.setattr(gpu.ctypes, "CDLL", FakeDriver)
+    return FakeDriver
 
 
 @pytest.mark.usefixtures("driver")
 def test_the_driver_tells_the_architecture_of_each_gpu():
     assert gpu.gpu_architectures() == ("sm_80", "sm_90", "sm_121")
+
+
+@pytest.mark.usefixtures("driver")
+def test_a_gpu_has_the_same_identity_whichever_others_are_visible(monkeypatch):
+    everything = gpu.gpus()
+    assert everything[2] == gpu.Gpu(2, "sm_121", "GPU-00000000-0000-0000-0000-000000000002")
+    assert everything[2].compute_capability == "12.1"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
+    assert gpu.gpus() == (gpu.Gpu(0, "sm_121", everything[2].identity),)
 
 
 def test_a_driver_that_does_not_start_shows_no_gpu(driver, monkeypatch):

@@ -57,6 +57,10 @@ CHECKS = {
 MADE = {"time": "2026-01-01T00:00:00Z", "host": "one", "cpu": "some", "seconds": 1.5, "from_cache": False}
 AOT_BUILD = Build(TOOLCHAIN, {"cpp.threads": 1, "temperature": "\u00b5"}, CODE, CHECKS)
 
+CUDA = "cuda-sm_90"
+CUDA_FACTS = {"cuda": "13.0", "triton": "3.6.0", "compute_capability": "9.0"}
+CUDA_BUILD = dataclasses.replace(AOT_BUILD, toolchain={**TOOLCHAIN, **CUDA_FACTS})
+
 
 def passport_of(kind="aot", targets=("x86-64-v3",), **changes):
     compiled = kind in ("aot", "fat")
@@ -72,6 +76,8 @@ def passport_of(kind="aot", targets=("x86-64-v3",), **changes):
     )
     names = targets or (kind,)
     build = AOT_BUILD if compiled else dataclasses.replace(AOT_BUILD, machine_code={})
+    if targets == (CUDA,):
+        build = CUDA_BUILD
     whole = Passport("0" * 64, 20, description, dict.fromkeys(names, build), dict.fromkeys(names, MADE))
     return dataclasses.replace(whole, **changes)
 
@@ -261,6 +267,8 @@ V3 = "x86-64-v3"
         (("builds", V3, "machine_code", "extensions"), 3, "machine_code.extensions' is not"),
         (("builds", V3, "machine_code", "extensions"), [3], "machine_code.extensions' is not"),
         (("builds", V3, "machine_code", "glibc"), ..., "machine_code.glibc' is not"),
+        (("builds", V3, "toolchain", "compute_capability"), "9.0", "toolchain.compute_capability' is not"),
+        (("builds", V3, "toolchain", "cuda"), "thirteen", "toolchain.cuda' is not"),
         (("builds", V3, "machine_code", "glibc"), "GLIBC_2.14", "machine_code.glibc' is not"),
         (("builds", V3, "machine_code", "glibc"), "9" * 5000, "machine_code.glibc' is not"),
         (("builds", V3, "options"), [], "field 'options' is"),
@@ -283,6 +291,30 @@ def test_a_forged_passport_of_the_wrong_form_is_refused(artifact, where, value, 
     assert "\n" not in str(caught.value)
     assert "pt2.json" in str(caught.value)
     assert "export" in str(caught.value)
+
+
+def cuda_passport(**facts):
+    build = dataclasses.replace(AOT_BUILD, toolchain={**TOOLCHAIN, **CUDA_FACTS, **facts})
+    made = {**MADE, "gpu": "NVIDIA H100 80GB HBM3", "driver": "580.159.04"}
+    return passport_of(targets=(CUDA,), builds={CUDA: build}, made={CUDA: made})
+
+
+def test_the_passport_of_an_artifact_for_a_gpu_says_what_built_it_and_on_which(tmp_path):
+    path = tmp_path / "Net.pt2"
+    write_passport(path, cuda_passport())
+    assert read_passport(path) == cuda_passport()
+    facts = read_passport(path).builds[CUDA].toolchain
+    assert facts["compute_capability"] == "9.0"
+
+
+@pytest.mark.parametrize("wrong", ["8.0", "9.1", ""])
+def test_a_passport_of_another_compute_capability_than_its_target_s_is_refused(tmp_path, wrong):
+    path = tmp_path / "Net.pt2"
+    with pytest.raises(ArtifactError, match=r"compute_capability"):
+        write_passport(path, cuda_passport(compute_capability=wrong))
+    passport_path(path).write_text(json_text(cuda_passport(compute_capability=wrong).to_mapping()))
+    with pytest.raises(ArtifactError, match=r"builds.cuda-sm_90.toolchain.compute_capability' is not"):
+        read_passport(path)
 
 
 def test_compiled_facts_of_what_is_not_compiled_are_refused(tmp_path):

@@ -22,6 +22,7 @@ from soaflow.errors import ArtifactError, SoaflowError
 from soaflow.export.archives import described, hand_over, read_records, write_records
 from soaflow.export.jit import write_jit
 from soaflow.files import json_text
+from soaflow.gpu import compute_capability
 from soaflow.passport import DIGEST, Build, _digest, passport_path, read_passport
 from soaflow.soa.contract import caller_obligations, describe_contract
 from soaflow.soa.layout import Item, Layout
@@ -88,12 +89,27 @@ def hand_made(folder, *targets, toolchain=TOOLCHAIN, **code):
     )
     path = folder / f"Net.float32.{'fat' if kind == 'fat' else targets[0]}.balanced.pt2"
     builds = {
-        name: Build(toolchain, {}, {**CODE, **{key: value[name] for key, value in code.items()}}, CHECKS)
+        name: Build(
+            {**toolchain, **gpu_facts(name)},
+            {},
+            {**CODE, **{key: value[name] for key, value in code.items()}},
+            CHECKS,
+        )
         for name in targets
     }
     archive = described(package(kind, targets), description)
     hand_over(path, archive, description, builds, dict.fromkeys(targets, MADE))
     return path
+
+
+def gpu_facts(target):
+    if not target.startswith("cuda"):
+        return {}
+    return {
+        "cuda": "13.0",
+        "triton": "3.6.0",
+        "compute_capability": compute_capability(target.removeprefix("cuda-")),
+    }
 
 
 def one(folder, target, *, toolchain=TOOLCHAIN, **code):
@@ -354,6 +370,14 @@ def test_a_gpu_of_the_architecture_is_needed(tmp_path):
     other = dataclasses.replace(HOST, architectures=("sm_80", "sm_75"))
     refused(path, "this machine shows sm_80, sm_75", other)
     assert outcome(path, dataclasses.replace(HOST, architectures=("sm_80", "sm_90")))["cpu"]
+
+
+def test_a_torch_of_another_cuda_is_refused(tmp_path):
+    path = one(tmp_path, "cuda-sm_90")
+    host = dataclasses.replace(HOST, architectures=("sm_90",))
+    refused(path, "made with CUDA 13.0, and the installed torch has none: install a torch for CUDA 13", host)
+    refused(path, "the installed torch has CUDA 12.8", dataclasses.replace(host, cuda="12.8"))
+    assert outcome(path, dataclasses.replace(host, cuda="13.1"))["torch"]
 
 
 def test_the_library_that_launches_kernels_needs_its_cpu_too(tmp_path):

@@ -183,8 +183,8 @@ class Config:
         """Return how far each item may be from itself in batches of another size; None for no bit."""
         settings, asked = self.invariance[model], self.variants[variant]
         same_bits = find_profile(asked.profile).same_bits or variant in settings.same_bits
-        own = self.item_tolerances(model, asked.dtype)
-        return {i: None if same_bits else settings.tolerances.get(asked.dtype, own[i]) for i in own}
+        own = self.item_tolerances(model, asked.precision)
+        return {i: None if same_bits else settings.tolerances.get(asked.precision, own[i]) for i in own}
 
     def yard_of(self, model: str) -> str | None:
         """Return the variant of a model that is eager in float32 on the CPU, with the largest batches."""
@@ -244,7 +244,7 @@ def _tolerances(
     )
     for name in model.variants:
         for output in outputs:
-            named(f"variants.{name}", tolerances.find, output, variants[name].dtype)
+            named(f"variants.{name}", tolerances.find, output, variants[name].precision)
     return tolerances
 
 

@@ -24,6 +24,7 @@ from soaflow.archives import AOT, FAT
 from soaflow.description import Description, check_fields
 from soaflow.errors import ArtifactError, StorageError
 from soaflow.files import json_text, read_json, write_text
+from soaflow.gpu import compute_capability
 
 SCHEMA_VERSION = 2
 """Version of the passport's fields."""
@@ -181,12 +182,21 @@ def _check_parts(passport: Passport, source: Path | str) -> None:
             "toolchain.torch": isinstance(build.toolchain.get("torch"), str),
             "machine_code.extensions": _are_texts(build.machine_code.get("extensions")) is compiled,
             "machine_code.glibc": _is_version(build.machine_code.get("glibc")) is compiled,
+            "toolchain.compute_capability": build.toolchain.get("compute_capability", "")
+            == _compute_capability_of(name),
+            "toolchain.cuda": _is_version(build.toolchain.get("cuda", "")),
         }
         for key, fits in known.items():
             if not fits:
                 raise ArtifactError(
                     f"{source}: key 'builds.{name}.{key}' is not what kind {description.kind} has: {_REMEDY}"
                 )
+
+
+def _compute_capability_of(target: str) -> str:
+    """Return what a target for a GPU needs; empty for what runs on a CPU."""
+    architecture = target.removeprefix("cuda-")
+    return "" if architecture == target else compute_capability(architecture)
 
 
 def _are_texts(value: Any) -> bool:

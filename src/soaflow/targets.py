@@ -57,8 +57,8 @@ class Target:
         return None if self.level is None else level_name(self.level)
 
     def inductor_options(self) -> dict[str, str | int | None]:
-        """Return the target as settings of `torch._inductor.config`."""
-        return {"cpp.march": self.march, "cpp.simdlen": self.simdlen}
+        """Return the target as settings of `torch._inductor.config`; none for what is left to it."""
+        return {} if self.level is None else {"cpp.march": self.march, "cpp.simdlen": self.simdlen}
 
     def build_environment(self) -> dict[str, str]:
         """Return what must be in the environment of the building process before it imports torch."""

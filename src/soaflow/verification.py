@@ -17,7 +17,7 @@ from soaflow.cpu import Cpu, extensions_of_level, this_cpu
 from soaflow.description import read_description
 from soaflow.errors import ArtifactError, SoaflowError
 from soaflow.files import sha256_of_file
-from soaflow.gpu import gpu_architectures
+from soaflow.gpu import cuda_of_torch, gpu_architectures
 from soaflow.passport import Passport, check_against_schema, passport_path, read_passport
 from soaflow.soa.contract import RETURNED, ROW_MAJOR, STORED, VIEWS, describe_contract
 from soaflow.soa.signature import Signature
@@ -44,12 +44,15 @@ class Host:
         Version of glibc; empty for another C library.
     architectures
         Of the GPUs.
+    cuda
+        Version that torch is built with; empty for none.
     """
 
     cpu: Cpu
     torch: str
     c_library: str
     architectures: tuple[str, ...]
+    cuda: str = ""
 
     @classmethod
     def this(cls) -> "Host":
@@ -60,6 +63,7 @@ class Host:
             _public(importlib.metadata.version("torch")),
             version if name == "glibc" else "",
             gpu_architectures(),
+            cuda_of_torch(),
         )
 
 
@@ -275,6 +279,13 @@ def _needed_glibc(passport: Passport, target: str) -> str:
 
 def _check_torch(artifact: Path, passport: Passport, host: Host) -> str:
     for build in passport.builds.values():
+        built_for = build.toolchain.get("cuda", "")
+        if _numbers(built_for)[:1] != _numbers(host.cuda)[:1] and built_for:
+            has = f"CUDA {host.cuda}" if host.cuda else "none"
+            raise ArtifactError(
+                f"{artifact} was made with CUDA {built_for}, and the installed torch has {has}: install a "
+                f"torch for CUDA {_numbers(built_for)[0]}, or rebuild it from its program"
+            )
         built_with = _public(build.toolchain["torch"])
         if built_with != host.torch:
             remedy = (

@@ -1,14 +1,22 @@
 """The measurement of a model's variants: what is timed and checked, and the faults that write nothing."""
 
+import itertools
 import json
 import threading
 import time
+from contextlib import contextmanager
+from typing import ClassVar
 
 import pytest
+import torch
 from torch import nn
 
+from soaflow import energy
 from soaflow.errors import ProofError
+from soaflow.gpu import Gpu
+from soaflow.infer import speed
 from soaflow.infer.backends import eager
+from soaflow.infer.crossing import CrossingBackend
 from soaflow.infer.speed import measure_speed
 from soaflow.infer.variants import Backend, Variant
 from soaflow.timing import Pace, Times
@@ -143,3 +151,75 @@ def test_events_without_rows_are_measured_as_none(bench, particles):
     loads = {EAGER: lambda: eager(Weighted(), "float32")}
     measure_speed(*(loads, bench.signature, bench.events, path), model="M", batch_sizes=(1, 0), pace=PACE)
     assert json.loads(path.read_text())["by_rows"] == []
+
+
+ON_GPU = Variant("gpu", Backend.EAGER, device="cuda")
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """A GPU that is the CPU: what crosses to it stays there, and its counter of energy moves."""
+    joules = itertools.count(100.0, 7.0)
+
+    @contextmanager
+    def claimed(*_, **__):
+        yield Gpu(0, "sm_90", "GPU-1")
+
+    monkeypatch.setattr(speed, "on_gpu", claimed)
+    monkeypatch.setattr(
+        speed, "CrossingBackend", lambda made, signature, _: CrossingBackend(made, signature, "cpu")
+    )
+    monkeypatch.setattr(speed, "ENERGY_SECONDS", 0.0)
+    monkeypatch.setattr(energy, "energy_used", lambda _: next(joules))
+    monkeypatch.setattr(energy, "cpu_energy_used", lambda: None)
+
+
+def with_a_gpu(bench, model):
+    loads = {EAGER: lambda: eager(Weighted(), "float32"), ON_GPU: lambda: eager(model, "float32")}
+    path = bench.folder / "speed.json"
+    events = (bench.signature, bench.events, path)
+    return measure_speed(loads, *events, model="M", batch_sizes=(1, 16), pace=PACE)
+
+
+class Seen(Weighted):
+    """Keeps whether torch was deterministic in each call."""
+
+    deterministic: ClassVar[set[bool]] = set()
+
+    def forward(self, particles):
+        self.deterministic.add(torch.are_deterministic_algorithms_enabled())
+        return super().forward(particles)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_variant_on_a_gpu_is_timed_beside_the_others_with_its_settings_and_its_energy(bench, particles):
+    particles(bench.events, 30)
+    found = with_a_gpu(bench, Seen())
+    assert Seen.deterministic == {True}
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert {name: one["device"] for name, one in found["variants"].items()} == {"eager": "cpu", "gpu": "cuda"}
+    for entry in found["by_rows"]:
+        assert set(entry["times"]) == {"eager", "gpu"}
+        assert entry["energy"]["gpu"]["gpu_joules"] == 7.0
+        assert "eager" not in entry["energy"]
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_threads_of_a_gpu_s_driver_are_no_work_of_the_cpu_s(bench, particles):
+    particles(bench.events, 30)
+    end = threading.Event()
+    driver = threading.Thread(target=end.wait)
+    driver.start()
+    try:
+        assert with_a_gpu(bench, Weighted())["by_rows"]
+    finally:
+        end.set()
+        driver.join()
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_wrong_output_of_a_gpu_writes_nothing(bench, particles):
+    particles(bench.events, 30)
+    with pytest.raises(ProofError, match="because item 'energy' of 'gpu' at 1 rows"):
+        with_a_gpu(bench, WrongLater(last_right=34))
+    assert not (bench.folder / "speed.json").exists()

@@ -1,10 +1,12 @@
+import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from soaflow.errors import ConfigError, TargetError
+from soaflow.gpu_settings import GpuSettings
 from soaflow.infer.variants import (
     REFERENCE,
     REFERENCE_ROWS,
@@ -41,6 +43,14 @@ def test_plain_strings_become_members():
     variant = Variant("jit", "jit", device="cuda")
     assert variant.backend is Backend.JIT
     assert variant.device is Device.CUDA
+
+
+def test_settings_of_a_gpu_are_keys_of_the_variant_and_survive_the_way_through_a_job_s_parameters():
+    entry = {"backend": "jit", "device": "cuda", "tf32": True, "share_gpu": True}
+    variant = Variant.from_mapping("fast", entry)
+    assert (variant.gpu, variant.share_gpu) == (GpuSettings(tf32=True), True)
+    assert Variant(**json.loads(json.dumps(asdict(variant)))) == variant
+    assert not variant.differs_in_batches_only(Variant.from_mapping("exact", entry | {"tf32": False}))
 
 
 TRACKS = TensorInput("tracks", "tracks", Layout.of(Item("pt", "float32")), ("pt",))
@@ -91,9 +101,18 @@ def test_reference_is_eager_float64_in_batches_unless_a_call_sees_all_of_a_colle
         (
             "v",
             {"backend": "jit", "cuda_graphs": True},
-            "'cuda_graphs', which only device cuda has: remove it",
+            "'cuda_graphs', which only device cuda uses: remove it",
         ),
         ("v", {"backend": "jit", "device": "cuda", "cuda_graphs": 1}, "'cuda_graphs' .* is 1: give true or"),
+        ("v", {"backend": "jit", "tf32": True}, "'tf32', which only device cuda uses: remove it"),
+        ("v", {"backend": "jit", "share_gpu": True}, "'share_gpu', which only device cuda uses: remove it"),
+        ("v", {"backend": "jit", "device": "cuda", "tf32": 1}, "'tf32' is 1: give true or false"),
+        ("v", {"backend": "jit", "device": "cuda", "share_gpu": 1}, "'share_gpu'.* is 1: give true or false"),
+        (
+            "v",
+            {"backend": "jit", "device": "cuda", "cublas_workspace": False},
+            "'cublas_workspace' is false, and torch's deterministic algorithms need it",
+        ),
     ],
 )
 def test_mistakes_name_variant_and_value(name, entry, telling):

@@ -8,6 +8,7 @@ import pytest
 from soaflow.errors import StorageError
 from soaflow.report import latency, starts, throughput
 from soaflow.report.latency import plot_latency
+from soaflow.report.speed_table import COLUMNS, write_speed_table
 from soaflow.report.speeds import read_speeds
 from soaflow.report.starts import plot_starts
 from soaflow.report.throughput import plot_throughput
@@ -30,14 +31,26 @@ def times(seconds, *, stable=True, noise=0.01, calls=400, slowest=9.0):
 def measured(tmp_path):
     """Write a measurement: seconds, or what `times` returned, by rows and then by variant."""
 
-    def write(by_rows, names=None):
+    def write(by_rows, names=None, on_gpu=(), energy=None):
         path = tmp_path / "speed.json"
         entries = [
-            {"rows": rows, "times": {n: s if isinstance(s, dict) else times(s) for n, s in entry.items()}}
+            {
+                "rows": rows,
+                "energy": (energy or {}).get(rows, {}),
+                "times": {n: s if isinstance(s, dict) else times(s) for n, s in entry.items()},
+            }
             for rows, entry in by_rows.items()
         ]
         names = names or list(next(iter(by_rows.values())))
-        document = {"model": "Net", "in_turn": names, "machine": MACHINE, "load": LOAD, "by_rows": entries}
+        variants = {name: {"device": "cuda" if name in on_gpu else "cpu"} for name in names}
+        document = {
+            "variants": variants,
+            "model": "Net",
+            "in_turn": names,
+            "machine": MACHINE,
+            "load": LOAD,
+            "by_rows": entries,
+        }
         path.write_text(json.dumps(document))
         return path
 
@@ -216,3 +229,24 @@ def test_other_files_are_refused(measured, tmp_path, key):
     with pytest.raises(StorageError, match=r"speed\.json"):
         plot_throughput(path, tmp_path / "plot.svg", base="a")
     assert not (tmp_path / "plot.svg").exists()
+
+
+def test_the_notes_say_from_how_many_rows_the_gpu_wins(measured):
+    speeds = read_speeds(measured(LINES, on_gpu=["b"]))
+    assert speeds.notes.splitlines()[1] == (
+        "the GPU is faster than the CPU from about 64 rows a call, transfers included"
+    )
+    assert "from any number of rows" in read_speeds(measured({1: {"a": 2.0, "b": 1.0}}, on_gpu=["b"])).notes
+    slower = read_speeds(measured({16: {"a": 1.0, "b": 2.0}}, on_gpu=["b"]))
+    assert "the CPU is the faster one up to the 16 rows of a call" in slower.notes
+    assert "GPU" not in read_speeds(measured(LINES)).notes
+
+
+def test_the_table_has_time_and_energy_of_every_variant(measured, tmp_path):
+    energy = {16: {"b": {"calls": 5, "seconds": 1.0, "cpu_joules": None, "gpu_joules": 160.0}}}
+    write_speed_table(measured(LINES, on_gpu=["b"], energy=energy), tmp_path / "speed.tsv")
+    head, *lines = (line.split("\t") for line in (tmp_path / "speed.tsv").read_text().splitlines())
+    assert tuple(head) == COLUMNS
+    assert lines[3] == ["b", "cuda", "16", "4", "4", "1", "", "2"]
+    assert lines[0] == ["a", "cpu", "1", "1", "1", "1", "", ""]
+    assert len(lines) == 6

@@ -84,7 +84,7 @@ def test_requests_for_gpus_reach_the_partition_that_the_profile_names(checkout):
     profile.write_text(with_gpu_partition(profile.read_text()))
     run = Snakemake(checkout, "results/predictions/toy/0/Held.eager_gpu.h5", "--retries", "0")
     assert run.ends() != 0
-    assert "the job runs on cuda, and torch finds no GPU that it can use" in run.screen
+    assert "variant 'eager_gpu' needs an NVIDIA GPU, and this machine shows none" in run.screen
     [submission] = submissions(checkout.folder)
     assert submission.fields["Comment"] == "rule_inference_on_gpu_infer_on_gpu"
     assert submission.fields["Partition"] == "gpu"

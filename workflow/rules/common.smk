@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from soaflow.config import Config
 from soaflow.errors import SoaflowError
+from soaflow.gpu import gpus
 from soaflow.infer.timing_settings import EFFORTS
 from soaflow.infer.variants import COMPUTING_DTYPES, REFERENCE
 from soaflow.profiles import PROFILES
@@ -58,6 +59,15 @@ def runs_jobs_here():
         and not workflow.dryrun
         and not workflow.remote_exec
     )
+
+
+def count_gpus_here():
+    """Say how many GPUs this machine has, which Snakemake takes to be without end, unless --resources gpu=N says it.
+
+    Jobs beyond these would hold a core while they wait for a GPU.
+    """
+    if "gpu" not in workflow.global_resources:
+        workflow.register_resource("gpu", len(gpus()))
 
 
 def one_of(names):

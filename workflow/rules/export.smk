@@ -106,6 +106,8 @@ rule export_aot:
         "results/logs/aot/{model}.{dtype}.{target}.{profile}.log",
     benchmark:
         "results/benchmarks/aot/{model}.{dtype}.{target}.{profile}.tsv"
+    wildcard_constraints:
+        target=one_of(CPU_TARGETS),
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -118,6 +120,15 @@ rule export_aot:
         "AOTInductor artifact of {wildcards.model} in {wildcards.dtype} for {wildcards.target}, {wildcards.profile}"
     script:
         "../scripts/export_aot.py"
+
+
+use rule export_aot as export_aot_on_gpu with:
+    wildcard_constraints:
+        target=CUDA_PATTERN,
+    resources:
+        mem="8GB",
+        runtime="1h",
+        gpu=1,
 
 
 rule pack_artifacts:

@@ -13,6 +13,8 @@ rule measure_speed:
         "results/logs/speed/{model}.{effort}.log",
     benchmark:
         "results/benchmarks/speed/{model}.{effort}.tsv"
+    wildcard_constraints:
+        model=one_of(MEASURED_ON_CPU),
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -33,11 +35,20 @@ rule measure_speed:
         "../scripts/measure_speed.py"
 
 
+use rule measure_speed as measure_speed_on_gpu with:
+    wildcard_constraints:
+        model=one_of(MEASURED_ON_GPU),
+    resources:
+        mem="8GB",
+        runtime="1h",
+        gpu=1,
+
+
 rule measure_starts:
     """Start each variant of a model in processes of its own."""
     input:
-        models=timed_models,
-        passports=timed_passports,
+        models=started_models,
+        passports=started_passports,
         events=first_events,
     output:
         starts="results/starts/{model}.{effort}.json",
@@ -52,7 +63,7 @@ rule measure_starts:
         mem="2GB",
         runtime="1h",
     params:
-        variants=timed_variant_entries,
+        variants=started_variant_entries,
         model=model_class,
         signature=model_signature,
         repetitions=start_repetitions,
@@ -81,6 +92,7 @@ rule plot_speed:
             category="Performance",
             labels={"model": "{model}", "figure": "latency, {effort}"},
         ),
+        table="results/report/speed/{model}.{effort}.tsv",
     log:
         "results/logs/report/speed/{model}.{effort}.log",
     benchmark:

@@ -55,9 +55,9 @@ def _as_configured(verdict: Verdict, path: Path, variant: str) -> Verdict:
             f"{path} has no model '{verdict.model}' in variant '{variant}': name the configuration of that "
             "run, and for predictions from elsewhere, with --variant, the variant to judge them as"
         )
-    dtype = settings.variants[variant].dtype
-    verdict = with_tolerances(verdict, settings.item_tolerances(verdict.model, dtype))
-    verdict = with_yardstick(verdict, settings.yardsticks.get(dtype))
+    precision = settings.variants[variant].precision
+    verdict = with_tolerances(verdict, settings.item_tolerances(verdict.model, precision))
+    verdict = with_yardstick(verdict, settings.yardsticks.get(precision))
     waivers = (waiver.on(date.today()) for waiver in settings.waivers)
     of_this = (w for w in waivers if w.concerns(verdict.dataset, verdict.model, verdict.variant))
     return dataclasses.replace(verdict, waivers=tuple(of_this))

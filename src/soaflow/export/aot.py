@@ -5,7 +5,8 @@ to be that of the target, and it gave what the program gives for views of other 
 counts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +30,9 @@ from soaflow.export.invariance import BATCH_SIZES, differing_batch_sizes
 from soaflow.export.machine_code import MachineCode, check_machine_code, read_machine_code
 from soaflow.export.program import eager_program, read_program
 from soaflow.files import sha256_of_file
+from soaflow.gpu_job import on_gpu
 from soaflow.models.packages import load_package
+from soaflow.nvml import driver_version, gpu_name
 from soaflow.passport import Build, Passport, passport_path
 from soaflow.profiles import BALANCED, find_profile
 from soaflow.provenance import code_digest
@@ -106,7 +109,7 @@ def write_aot(
         profile=profile.name,
         origin={**program.origin, "program_sha256": digest, "build_code_sha256": build_code},
     )
-    with scratch_folder(scratch) as folder, temporary_files_in(folder):
+    with _gpu_of(target) as built_on, scratch_folder(scratch) as folder, temporary_files_in(folder):
         found = cache.find(key)
         if found is None:
             compiling = folder / "compiling"
@@ -146,7 +149,7 @@ def write_aot(
             "batch_sizes_that_differ": list(differing),
         },
     )
-    made = stopwatch.made(from_cache=found is not None)
+    made = {**stopwatch.made(from_cache=found is not None), **built_on}
     return hand_over(path, archive, description, {target.name: build}, {target.name: made})
 
 
@@ -186,6 +189,19 @@ def read_package(path: Path | str, device: str = "cpu") -> Model:
     if described_as is None:
         return call
     return returning(call, _computed_signature(described_as, path), _outputs_are(described_as))
+
+
+@contextmanager
+def _gpu_of(target: Target) -> Iterator[dict[str, str]]:
+    """Claim a GPU for what is built for one, with the settings of jobs, and say which it is.
+
+    Inductor looks at the settings too: it compiles additions that give the same bits each time.
+    """
+    if target.device != "cuda":
+        yield {}
+        return
+    with on_gpu(f"the build for target {target.name}", architecture=target.architecture) as gpu:
+        yield {"gpu": gpu_name(gpu.identity), "driver": driver_version()}
 
 
 def _computed_signature(description: Description, source: Path | str) -> Signature:

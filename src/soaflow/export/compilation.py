@@ -5,6 +5,7 @@ compilation has its own cache directory, as two must not share one; one thread, 
 compiled in; and an instruction set that is the target's and not the building machine's.
 """
 
+import importlib.metadata
 import io
 import json
 import os
@@ -27,6 +28,7 @@ from soaflow.export.archives import read_records, toolchain, write_records
 from soaflow.export.check import first_line
 from soaflow.export.environment import require_environment
 from soaflow.export.notices import torch_deprecations_ignored
+from soaflow.gpu import compute_capability
 from soaflow.models.packages import MODEL_IN_PACKAGE
 from soaflow.profiles import Profile
 from soaflow.targets import Target
@@ -97,10 +99,22 @@ def build_options(program: ExportedProgram, target: Target, profile: Profile) ->
     """Return the settings of `torch._inductor.config` for a program, a target and a profile."""
     own_kernels = target.device == "cpu" and own_kernels_fit(program)
     return {
-        **OPTIONS,
+        **{name: value for name, value in OPTIONS.items() if _is_a_setting(name)},
         **target.inductor_options(),
         **profile.options_for(own_kernels_fit=own_kernels),
     }
+
+
+def _is_a_setting(name: str) -> bool:
+    """Tell whether this torch has a setting: some that make files smaller are younger than torch 2.11."""
+    from torch._inductor import config  # noqa: PLC0415  2 s, and needed by any compilation
+
+    owner: Any = config
+    for part in name.split("."):
+        if not hasattr(owner, part):
+            return False
+        owner = getattr(owner, part)
+    return True
 
 
 def own_kernels_fit(program: ExportedProgram) -> bool:
@@ -208,10 +222,15 @@ def compiler_facts(target: Target) -> dict[str, Any]:
     Raises
     ------
     ExportError
-        If there is no compiler.
+        If there is no compiler, or torch or Triton for a GPU is missing.
     """
     from torch._inductor.cpu_vec_isa import pick_vec_isa  # noqa: PLC0415  2 s, and needed by any compilation
 
+    if lacking := [name for name in target.inductor_options() if not _is_a_setting(name)]:
+        raise ExportError(
+            f"target {target.name} needs the setting {lacking[0]} of torch's compiler, which torch "
+            f"{torch.__version__} has not: build with torch 2.13, or for native"
+        )
     compiler = find_compiler()
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
     resolved = subprocess.run(
@@ -228,9 +247,30 @@ def compiler_facts(target: Target) -> dict[str, Any]:
         vector_instructions = str(pick_vec_isa())
     return {
         **toolchain(),
+        **_cuda_facts(target),
         "compiler": version.stdout.splitlines()[0],
         "march": found[1] if found else target.march or "native",
         "vector_instructions": "none" if vector_instructions == "INVALID_VEC_ISA" else vector_instructions,
+    }
+
+
+def _cuda_facts(target: Target) -> dict[str, str]:
+    """Return what builds kernels, for a target that has some."""
+    if target.device != "cuda":
+        return {}
+    if torch.version.cuda is None:
+        raise ExportError(
+            f"target {target.name} needs a torch that is built with CUDA, and {torch.__version__} is not: "
+            "install one"
+        )
+    try:
+        triton = importlib.metadata.version("triton")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ExportError(f"target {target.name} needs Triton, which is not there: install triton") from error
+    return {
+        "cuda": torch.version.cuda,
+        "triton": triton,
+        "compute_capability": compute_capability(target.architecture),
     }
 
 

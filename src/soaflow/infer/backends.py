@@ -12,7 +12,6 @@ the raw loader needs none of it. Torch itself is imported by what runs in it alo
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
@@ -285,16 +284,10 @@ def jit(
         If the artifact is corrupt, is another than its passport's, does not fit this machine, or has
         another signature.
     """
-    import torch  # noqa: PLC0415  not in every job
+    from soaflow.models.torchscript import load_torchscript  # noqa: PLC0415  loads torch, as not every job does
 
     passport = verified_passport(path, signature, (JIT,), accept)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
-            program = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
-    except RuntimeError as error:
-        raise ArtifactError(f"{path} cannot be loaded as TorchScript: export it again") from error
-    return Backend(program, partial(check_inputs, signature), passport.sha256)
+    return Backend(load_torchscript(path, device), partial(check_inputs, signature), passport.sha256)
 
 
 def aot(

@@ -18,10 +18,11 @@ import numpy.typing as npt
 SAME_COMPUTATION: Mapping[str, float] = {
     "float64": 1e-9,
     "float32": 1e-4,
+    "tf32": 2e-2,
     "float16": 5e-2,
     "bfloat16": 2e-1,
 }
-"""By dtype that is computed in: the largest rounding, as a share of the largest value or of 1."""
+"""By precision that is computed in: the largest rounding, as a share of the largest value or of 1."""
 
 
 def disagreement(

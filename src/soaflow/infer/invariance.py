@@ -12,6 +12,7 @@ from pathlib import Path
 
 from soaflow.errors import ConfigError
 from soaflow.infer.backends import Backend
+from soaflow.infer.on_device import device_of
 from soaflow.infer.proof import judge_proof
 from soaflow.infer.run import MappedEvents, ProvenRun
 from soaflow.infer.variants import Variant
@@ -93,10 +94,14 @@ def measure_invariance(
         judge_proof(proven.into(written, label=label), str(path))
         return written
 
-    first = run(ALL_ROWS)
     attributes = events.header.attributes
     dataset, shard = (str(attributes.get(key, "")) for key in ("dataset", "shard"))
-    batches = tuple(Batches(size, _compared(first, run(size, size * calls), shard)) for size in batch_sizes)
+    with device_of(variant):
+        first = run(ALL_ROWS)
+        batches = tuple(
+            Batches(size, _compared(first, run(size, size * calls), shard)) for size in batch_sizes
+        )
+        again = _compared(first, run(ALL_ROWS), shard)
     found = Invariance(
         dataset=dataset,
         shard=shard,
@@ -105,7 +110,7 @@ def measure_invariance(
         weights_sha256=made_from.get("weights_sha256", ""),
         events_sha256=made_from.get("events_sha256", ""),
         rows=first.placement.rows,
-        rerun=_compared(first, run(ALL_ROWS), shard),
+        rerun=again,
         batches=batches,
     )
     write_invariance(path, found)

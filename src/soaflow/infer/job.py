@@ -12,6 +12,7 @@ from pathlib import Path
 
 from soaflow.files import json_text, replacing
 from soaflow.infer.backends import Backend
+from soaflow.infer.on_device import device_of
 from soaflow.infer.places import Place
 from soaflow.infer.proof import Proof, judge_proof
 from soaflow.infer.run import MappedEvents, ProvenRun
@@ -75,7 +76,6 @@ def run_job(
     """
     signature = signature.computed_in(variant.dtype)
     events = MappedEvents.of(events_path, signature, variant.device)
-    run = ProvenRun(load, signature, events, variant, place)
     placements = {PREDICTION_COLLECTION: signature.output_layout.place(events.rows)}
     named = {
         **attributes,
@@ -85,10 +85,12 @@ def run_job(
         **{f"{name}_layout_sha256": blob.placement.layout.digest() for name, blob in events.blobs.items()},
     }
     label = f"model {attributes.get('model', '')}, variant {variant.name}, {events_path}"
-    with _written_together(predictions_path, proof_path, placements, named) as (written, temporary_proof):
-        proof = run.into(written, label=label)
-        judge_proof(proof, str(predictions_path))
-        temporary_proof.write_text(json_text(proof.to_mapping()), encoding="utf-8")
+    with device_of(variant) if place is None else contextlib.nullcontext():
+        run = ProvenRun(load, signature, events, variant, place)
+        with _written_together(predictions_path, proof_path, placements, named) as (written, proof_file):
+            proof = run.into(written, label=label)
+            judge_proof(proof, str(predictions_path))
+            proof_file.write_text(json_text(proof.to_mapping()), encoding="utf-8")
     return proof
 
 

@@ -48,6 +48,8 @@ class TimedCalls:
         The input collections in memory, by name.
     dtype
         That the backend computes in.
+    precision
+        Of the outputs, by which they are compared with those of others; that of the dtype unless given.
     batch_size
         Rows of a batch; at most those of the sliced collection. A last, shorter batch is not called.
     most_batches
@@ -67,10 +69,11 @@ class TimedCalls:
         blobs: Mapping[str, MappedBlob],
         *,
         dtype: str,
+        precision: str = "",
         batch_size: int,
         most_batches: int | None = None,
     ) -> None:
-        self.name, self.dtype, self.batch_size = name, dtype, batch_size
+        self.name, self.precision, self.batch_size = name, precision or dtype, batch_size
         signature = signature.computed_in(dtype)
         self._backend = backend
         inputs = input_tensors(signature, blobs, batch_size, torch_library())
@@ -148,7 +151,7 @@ class TimedCalls:
         """
         for item in self._blob.placement.layout.names:
             mine, theirs = (calls._array(calls._first, item) for calls in (self, other))
-            if found := disagreement(mine, theirs, self.dtype, other.dtype):
+            if found := disagreement(mine, theirs, self.precision, other.precision):
                 raise ProofError(f"{self._what(item)} is {found}")
 
     def _array(self, memory: bytes | bytearray, item: str) -> npt.NDArray[np.generic]:

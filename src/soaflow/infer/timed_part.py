@@ -5,7 +5,7 @@ thread, or with outputs that are not those of the first run, ends the measuremen
 """
 
 import resource
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -59,11 +59,25 @@ class TimedWatch:
         By the name of the candidate; each has made its first run.
     measurement
         For errors, such as the path that is to be written.
+    on_gpu
+        Names of the candidates on a GPU, whose driver may work in threads of its own.
+    idle_threads
+        That the process has besides the calling one, and that do nothing in the other candidates' calls:
+        those of a GPU's driver.
     """
 
-    def __init__(self, calls: Mapping[str, TimedCalls], measurement: str) -> None:
+    def __init__(
+        self,
+        calls: Mapping[str, TimedCalls],
+        measurement: str,
+        *,
+        on_gpu: Collection[str] = (),
+        idle_threads: int = 0,
+    ) -> None:
         self._calls = calls
         self._measurement = measurement
+        self._on_gpu = on_gpu
+        self._idle_threads = idle_threads
         self.parts = dict.fromkeys(calls, TimedPart())
 
     @contextmanager
@@ -97,7 +111,10 @@ class TimedWatch:
             calls.check()
         except ProofError as error:
             raise ProofError(f"{self._measurement} is not written, because {error}") from error
-        if found := threads_claim(part.threads_seen, part.wall_seconds, part.other_threads_cpu_seconds):
+        if name in self._on_gpu:
+            return
+        working = part.threads_seen - self._idle_threads
+        if found := threads_claim(working, part.wall_seconds, part.other_threads_cpu_seconds):
             raise ProofError(f"{self._measurement} is not written, because in calls of '{name}' {found[0]}")
 
 

@@ -11,17 +11,21 @@ Variant(name='aot_b64', backend=<Backend.AOT: 'aot'>, target='native', ..., batc
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Self, TypeVar
 
 from soaflow.errors import ConfigError
+from soaflow.gpu_settings import GpuSettings
 from soaflow.profiles import BALANCED, find_profile
 from soaflow.soa.signature import RowRange, Signature
 from soaflow.targets import FAT, NATIVE, find_target
 
 COMPUTING_DTYPES = ("float64", "float32", "float16", "bfloat16")
 """What a model may compute in. Its inputs stay views in the items' own dtypes."""
+
+TF32 = "tf32"
+"""The name of float32 whose factors are rounded to 10 bits, beside the dtypes, where precision is meant."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -66,6 +70,10 @@ class Variant:
     cuda_graphs
         Whether the calls of a full chunk of rows are captured and from then on given to the GPU at once; on
         device cuda alone.
+    share_gpu
+        Whether jobs of the variant may run on one GPU together with others that share it.
+    gpu
+        What torch may do on a GPU; the fields are keys of the variant's entry in the configuration.
 
     Raises
     ------
@@ -83,6 +91,8 @@ class Variant:
     dtype: str = "float32"
     batch_size: int = 0
     cuda_graphs: bool = False
+    share_gpu: bool = False
+    gpu: GpuSettings = field(default_factory=GpuSettings)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -90,6 +100,8 @@ class Variant:
         # Plain strings, as a workflow's parameters may carry, become the members that they name.
         object.__setattr__(self, "backend", _choice(self.name, "backend", self.backend, Backend))
         object.__setattr__(self, "device", _choice(self.name, "device", self.device, Device))
+        if isinstance(self.gpu, Mapping):
+            object.__setattr__(self, "gpu", _gpu_settings(self.name, self.gpu))
         target_device = "cpu" if self.target == FAT else find_target(self.target).device
         find_profile(self.profile)
         if self.backend is Backend.AOT and self.device != target_device:
@@ -114,18 +126,9 @@ class Variant:
                 f"key 'batch_size' of variant '{self.name}' is {self.batch_size!r}: "
                 "give the rows of one call, or 0 for all rows"
             )
-        self._check_graphs()
-
-    def _check_graphs(self) -> None:
-        if not isinstance(self.cuda_graphs, bool):
-            raise ConfigError(
-                f"key 'cuda_graphs' of variant '{self.name}' is {self.cuda_graphs!r}: give true or false"
-            )
-        if self.cuda_graphs and self.device != Device.CUDA:
-            raise ConfigError(
-                f"variant '{self.name}' has key 'cuda_graphs', which only device cuda has: remove it, or set "
-                "device to cuda"
-            )
+        for key in ("cuda_graphs", "share_gpu"):
+            if type(value := getattr(self, key)) is not bool:
+                raise ConfigError(f"key '{key}' of variant '{self.name}' is {value!r}: give true or false")
 
     @classmethod
     def from_mapping(cls, name: str, entry: Mapping[str, Any]) -> Self:
@@ -141,7 +144,8 @@ class Variant:
                 f"the name '{name}' is kept for the eager float64 run that all variants are compared "
                 "with: choose another name"
             )
-        known = [field.name for field in fields(cls) if field.name != "name"]
+        gpu_keys = [one.name for one in fields(GpuSettings)]
+        known = [one.name for one in fields(cls) if one.name not in ("name", "gpu")] + gpu_keys
         if unknown := sorted(set(entry) - set(known), key=str):
             raise ConfigError(f"variant '{name}' has unknown key {unknown[0]!r}: use {', '.join(known)}")
         if "backend" not in entry:
@@ -149,7 +153,21 @@ class Variant:
         for key in ("target", "profile"):
             if key in entry and entry["backend"] != Backend.AOT:
                 raise ConfigError(f"variant '{name}' has key '{key}', which only backend aot uses: remove it")
-        return cls(name=name, **entry)
+        for key in ("cuda_graphs", "share_gpu", *gpu_keys):
+            if key in entry and entry.get("device") != Device.CUDA:
+                raise ConfigError(f"variant '{name}' has key '{key}', which only device cuda uses: remove it")
+        settings = {key: entry[key] for key in gpu_keys if key in entry}
+        own = {key: value for key, value in entry.items() if key not in settings}
+        return cls(name=name, gpu=_gpu_settings(name, settings), **own)
+
+    @property
+    def precision(self) -> str:
+        """By which tolerances are chosen: the dtype, or `"tf32"` where float32 may be rounded to that.
+
+        >>> Variant("v", Backend.JIT, device=Device.CUDA, gpu=GpuSettings(tf32=True)).precision
+        'tf32'
+        """
+        return TF32 if self.gpu.tf32 and self.dtype == "float32" else self.dtype
 
     def differs_in_batches_only(self, other: Self) -> bool:
         """Say whether another variant runs the same in batches of another size.
@@ -167,6 +185,13 @@ def without_batch_sizes(variants: Sequence[Variant]) -> tuple[Variant, ...]:
         if not any(variant.differs_in_batches_only(earlier) for earlier in kept):
             kept.append(variant)
     return tuple(kept)
+
+
+def _gpu_settings(variant: str, entry: Mapping[str, Any]) -> GpuSettings:
+    try:
+        return GpuSettings(**entry)
+    except ConfigError as error:
+        raise ConfigError(f"variant '{variant}': {error}") from error
 
 
 _Choice = TypeVar("_Choice", bound=StrEnum)

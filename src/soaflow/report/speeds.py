@@ -13,6 +13,7 @@ from textwrap import fill
 from typing import Any
 
 from soaflow.report.documents import described_by, read_documents
+from soaflow.report.gpu_gain import wins_from
 from soaflow.report.style import LINE_STYLES, colours
 from soaflow.timing import Times, ratio
 
@@ -65,17 +66,40 @@ class Speeds:
         By rows of a call, in rising order, then by variant.
     looks
         Of each variant, in the order of the measurement.
+    devices
+        Of each variant: `"cpu"` or `"cuda"`.
+    energy
+        By rows and by variant, where it was measured: what `soaflow.energy.Energy` has.
     """
 
     model: str
     machine: str
     times: Mapping[int, Mapping[str, Times]]
     looks: Mapping[str, Look]
+    devices: Mapping[str, str]
+    energy: Mapping[int, Mapping[str, Mapping[str, Any]]]
 
     @property
     def notes(self) -> str:
-        """What a reader must know beside the picture: the machine, and the variants that were not stable."""
-        return "\n".join(filter(None, [self.machine, self._unstable()]))
+        """What a reader must know beside the picture: the machine, the GPU's gain, what was not stable."""
+        return "\n".join(filter(None, [self.machine, self._gain_of_the_gpu(), self._unstable()]))
+
+    def fastest_on(self, device: str) -> dict[int, float]:
+        """Return the seconds of a call of the fastest variant on a device, by rows; empty without one."""
+        names = [name for name, found in self.devices.items() if found == device]
+        if not names:
+            return {}
+        return {rows: min(times[name].median for name in names) for rows, times in self.times.items()}
+
+    def _gain_of_the_gpu(self) -> str:
+        cpu, gpu = self.fastest_on("cpu"), self.fastest_on("cuda")
+        if not cpu or not gpu:
+            return ""
+        rows = wins_from(cpu, gpu)
+        if rows is None:
+            return f"the CPU is the faster one up to the {max(cpu)} rows of a call that were measured"
+        least = "any number of" if rows <= min(cpu) else f"about {float(format(rows, '.2g')):g}"
+        return f"the GPU is faster than the CPU from {least} rows a call, transfers included"
 
     def _unstable(self) -> str:
         listed = []
@@ -154,6 +178,8 @@ def read_speeds(path: Path | str) -> Speeds:
                 for entry in document["by_rows"]
             },
             looks_of(names),
+            {name: str(document["variants"][name]["device"]) for name in names},
+            {int(entry["rows"]): entry["energy"] for entry in document["by_rows"]},
         )
 
 

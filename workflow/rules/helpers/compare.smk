@@ -44,9 +44,9 @@ def shard_names(wildcards):
 
 
 def output_tolerances(wildcards):
-    """The tolerance of every output item, for the dtype that the variant computes in."""
-    dtype = settings.variants[wildcards.variant].dtype
-    return tolerance_entries(wildcards.model, dtype)
+    """The tolerance of every output item, for the precision that the variant computes in."""
+    precision = settings.variants[wildcards.variant].precision
+    return tolerance_entries(wildcards.model, precision)
 
 
 def tolerance_entries(model, dtype):
@@ -55,8 +55,8 @@ def tolerance_entries(model, dtype):
 
 
 def variant_yardstick(wildcards):
-    """How far beyond eager float32's error the variant may lie, if the configuration says it for its dtype."""
-    found = settings.yardsticks.get(settings.variants[wildcards.variant].dtype)
+    """How far beyond eager float32's error the variant may lie, if the configuration says it for its precision."""
+    found = settings.yardsticks.get(settings.variants[wildcards.variant].precision)
     return None if found is None else asdict(found)
 
 

@@ -7,10 +7,13 @@ from soaflow.targets import find_target, levels_of, require_buildable
 def buildable_program(wildcards):
     """The program, unless this machine cannot build for the target and the job would run here."""
     if runs_jobs_here():
+        target = find_target(wildcards.target)
         try:
-            require_buildable(find_target(wildcards.target))
+            require_buildable(target)
         except TargetError as error:
             raise WorkflowError(str(error)) from error
+        if target.device == "cuda":
+            count_gpus_here()
     return f"results/programs/{wildcards.model}.{wildcards.dtype}.pt2"
 
 

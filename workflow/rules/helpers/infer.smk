@@ -21,6 +21,8 @@ def require_here(variant):
             require_device(variant.device, asked_by=f"variant '{variant.name}'")
         except DeviceError as error:
             raise WorkflowError(str(error)) from error
+        if variant.device == "cuda":
+            count_gpus_here()
 
 
 def model_files(wildcards):

@@ -5,11 +5,19 @@ from soaflow.infer.variants import without_batch_sizes
 
 
 def timed_variants(model):
-    """The variants of a model on the CPU, without those that differ from an earlier one in batch size alone."""
-    names = settings.models[model].variants
+    """The variants of a model, without those that differ from an earlier one in batch size alone.
+
+    cuBLAS takes its workspace when it starts, so those that want another cannot be timed beside the others.
+    """
+    variants = [settings.variants[name] for name in settings.models[model].variants]
     return without_batch_sizes(
-        [settings.variants[name] for name in names if name in CPU_VARIANTS]
+        [variant for variant in variants if variant.gpu.cublas_workspace]
     )
+
+
+def started_variants(model):
+    """The variants of a model on the CPU: how a job on a GPU starts is not measured."""
+    return [variant for variant in timed_variants(model) if variant.device == "cpu"]
 
 
 def timed_variant_entries(wildcards):
@@ -18,21 +26,37 @@ def timed_variant_entries(wildcards):
 
 def timed_models(wildcards):
     """The weights or the artifact of each timed variant, in their order."""
-    found = [
-        variant_files(wildcards.model, variant)
-        for variant in timed_variants(wildcards.model)
-    ]
-    return [files.get("artifact", files.get("weights")) for files in found]
+    variants = timed_variants(wildcards.model)
+    for variant in variants:
+        require_here(variant)
+    return loaded_files(wildcards.model, variants)
 
 
 def timed_passports(wildcards):
-    return [
-        f"{file}.json"
-        for file, variant in zip(
-            timed_models(wildcards), timed_variants(wildcards.model), strict=True
-        )
-        if variant.backend != "eager"
-    ]
+    return loaded_passports(wildcards.model, timed_variants(wildcards.model))
+
+
+def started_variant_entries(wildcards):
+    return [asdict(variant) for variant in started_variants(wildcards.model)]
+
+
+def started_models(wildcards):
+    """The weights or the artifact of each variant that is started, in their order."""
+    return loaded_files(wildcards.model, started_variants(wildcards.model))
+
+
+def started_passports(wildcards):
+    return loaded_passports(wildcards.model, started_variants(wildcards.model))
+
+
+def loaded_files(model, variants):
+    found = [variant_files(model, variant) for variant in variants]
+    return [files.get("artifact", files.get("weights")) for files in found]
+
+
+def loaded_passports(model, variants):
+    artifacts = [variant for variant in variants if variant.backend != "eager"]
+    return [f"{file}.json" for file in loaded_files(model, artifacts)]
 
 
 def speed_batch_sizes(wildcards):
@@ -54,6 +78,13 @@ def speed_base(wildcards):
 
 
 MEASURED = [name for name in settings.models if timed_variants(name)]
+STARTED = [name for name in settings.models if started_variants(name)]
+MEASURED_ON_GPU = [
+    name
+    for name in MEASURED
+    if any(variant.device == "cuda" for variant in timed_variants(name))
+]
+MEASURED_ON_CPU = [name for name in MEASURED if name not in MEASURED_ON_GPU]
 
 
 def speed_plots(effort):
@@ -74,7 +105,7 @@ def start_plots(effort):
         "results/report/starts/{model}.{effort}.svg",
         model=[
             name
-            for name in MEASURED
+            for name in STARTED
             if effort != BRIEF or settings.models[name].measure_starts
         ],
         effort=effort,
