@@ -5,17 +5,17 @@ import pytest
 from soaflow.errors import StorageError
 from soaflow.report.learning_curve import plot_learning_curve
 
-HEADING = "epoch\ttraining_loss\tvalidation_loss\tbest\n"
+HEADING = "epoch\ttraining_loss\tvalidation_loss\tbest\tepochs\n"
 
 
 @pytest.mark.parametrize(
     "rows",
     [
-        "",
-        "1\t3.5\t3.75\t1\n",
-        "1\t0.0\t\t1\n",
-        "1\t100\t90\t0\n2\t10\t9\t1\n3\t1\t12\t0\n",
-        "1\t-1.0\t-2.0\t0\n2\t-1.5\t-2.5\t1\n",
+        "0\t\t\t0\t0\n",
+        "1\t3.5\t3.75\t1\t1\n",
+        "1\t0.0\t\t1\t1\n",
+        "1\t100\t90\t0\t3\n2\t10\t9\t1\t3\n3\t1\t12\t0\t3\n",
+        "1\t-1.0\t-2.0\t0\t2\n2\t-1.5\t-2.5\t1\t2\n",
     ],
     ids=["no epochs", "one epoch", "no validation", "three epochs", "negative losses"],
 )
@@ -31,7 +31,7 @@ def test_other_losses_give_another_picture(tmp_path: Path) -> None:
     curve = tmp_path / "curve.tsv"
     pictures = set()
     for loss in ("1.0", "2.0"):
-        curve.write_text(f"{HEADING}1\t3.0\t3.0\t0\n2\t2.5\t{loss}\t1\n")
+        curve.write_text(f"{HEADING}1\t3.0\t3.0\t0\t2\n2\t2.5\t{loss}\t1\t2\n")
         plot_learning_curve(curve, tmp_path / "plot.svg", model="Net")
         pictures.add((tmp_path / "plot.svg").read_bytes())
     assert len(pictures) == 2
@@ -42,9 +42,11 @@ def test_other_losses_give_another_picture(tmp_path: Path) -> None:
     [
         ("epoch\tloss\n1\t2\n", r"curve\.tsv has the columns epoch, loss, not epoch, training_loss"),
         ("", r"curve\.tsv has the columns none"),
-        (HEADING + "one\t2\t3\t1\n", r"one of .*curve\.tsv lacks a key or has a wrong value"),
-        (HEADING + "1\ttwo\t3\t1\n", r"one of .*curve\.tsv lacks a key or has a wrong value"),
-        (HEADING + "1\t\t3\t1\n", r"one of .*curve\.tsv lacks a key or has a wrong value"),
+        (HEADING + "one\t2\t3\t1\t1\n", r"one of .*curve\.tsv lacks a key or has a wrong value"),
+        (HEADING + "1\ttwo\t3\t1\t1\n", r"one of .*curve\.tsv lacks a key or has a wrong value"),
+        (HEADING + "1\t\t3\t1\t1\n", r"one of .*curve\.tsv lacks a key or has a wrong value"),
+        (HEADING, r"curve\.tsv has been cut"),
+        (HEADING + "1\t2\t3\t1\t2\n", r"curve\.tsv has been cut"),
         (HEADING + "1\n", r"curve\.tsv has another number of cells in line 2"),
     ],
 )

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from soaflow.errors import StorageError
 from soaflow.report.documents import described_by, read_table
 from soaflow.report.style import FAINT, PALETTE, headline, nothing_to_show, picture
 
-COLUMNS = ("epoch", "training_loss", "validation_loss", "best")
+COLUMNS = ("epoch", "training_loss", "validation_loss", "best", "epochs")
 
 
 def plot_learning_curve(curve: Path | str, plot: Path | str, *, model: str) -> None:
@@ -18,7 +19,7 @@ def plot_learning_curve(curve: Path | str, plot: Path | str, *, model: str) -> N
     ----------
     curve
         Tab-separated with the columns `COLUMNS`; an empty validation loss where there are no
-        validation rows.
+        validation rows, one row of epoch 0 where there are no epochs, and in each row how many there are.
     plot
         The picture to write.
     model
@@ -27,18 +28,22 @@ def plot_learning_curve(curve: Path | str, plot: Path | str, *, model: str) -> N
     Raises
     ------
     StorageError
-        If the curve cannot be read.
+        If the curve cannot be read, or has been cut.
     OutputError
         If the picture cannot be written.
     """
-    rows = read_table(curve, COLUMNS)
+    lines = read_table(curve, COLUMNS)
+    rows = [line for line in lines if line["epoch"] != "0"]
     with described_by([curve]):
+        whole = [int(line["epochs"]) for line in lines] == [len(rows)] * max(len(rows), 1)
         epochs = np.array([int(row["epoch"]) for row in rows])
         losses = {
             "training": np.array([float(row["training_loss"]) for row in rows]),
             "validation": np.array([float(row["validation_loss"] or "nan") for row in rows]),
         }
         best = [index for index, row in enumerate(rows) if row["best"] == "1"]
+    if not whole:
+        raise StorageError(f"{curve} has been cut: train again")
     with picture(plot, 7, 5) as figure:
         axes = figure.subplots()
         headline(axes, model, "learning curve")
