@@ -9,13 +9,13 @@ from checkouts import REPOSITORY
 pytestmark = pytest.mark.workflow
 
 
-def test_the_ready_configuration_is_planned_on_a_head_node_and_refused_on_a_machine_without_a_gpu(
+def test_the_ready_configuration_is_planned_and_refused_on_a_machine_without_a_gpu(
     make_checkout, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     config = yaml.safe_load((REPOSITORY / "config/gpu.yaml").read_text())
     checkout = make_checkout(tmp_path / "checkout", config)
-    jobs = [rule for rule, _ in checkout.planned(profile="slurm")]
+    jobs = [rule for rule, _ in checkout.planned()]
     assert jobs.count("infer_on_gpu") == (14 * 3 + 10) * 2
     assert jobs.count("export_aot_on_gpu") == 3 * 3 + 1
     done = checkout.snakemake()
