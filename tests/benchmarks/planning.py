@@ -3,8 +3,9 @@
     python tests/benchmarks/planning.py 10 100 1000 10000
 
 prints a table. The floor is the same plan without anything of this project: rules with the same directives
-and the same numbers of jobs, files, edges and parameters, but constants for parameters and inputs that are
-looked up in a table, in a Snakefile that imports nothing. The bare floor has inputs, outputs and a command.
+and groups, and the same numbers of jobs, files, edges, parameters and submissions, but constants for
+parameters and inputs that are looked up in a table, in a Snakefile that imports nothing. The bare floor has
+inputs, outputs and a command.
 """
 
 import json
@@ -57,6 +58,7 @@ DIRECTIVES = """
     threads: 1
     resources: mem="500MB", runtime="10m"
     params: {params}
+    {group}
     message: "Job {{wildcards.job}} of {name}"
     script: "script.py"
 """
@@ -70,6 +72,9 @@ class Planned:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     params: int
+    group: str | None
+    submission: int
+    """Number of what would be submitted with this job in it: a group's jobs go out together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,7 @@ def write_floor(jobs: list[Planned], folder: Path) -> None:
                 name=rule,
                 outputs=", ".join(f'"{rule}/{{job}}/{index}"' for index in range(len(same[0].outputs))),
                 params=", ".join(f"p{index}={index}" for index in range(same[0].params)),
+                group=f'group: "{same[0].group}"' if same[0].group else "",
             )
             for rule, same in made.items()
         )
@@ -148,8 +154,8 @@ def plan(snakefile: Path, folder: Path, *arguments: str) -> list[Planned]:
     command = [sys.executable, __file__, "--plan", str(snakefile), *arguments]
     done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     return [
-        Planned(rule, tuple(inputs), tuple(outputs), params)
-        for rule, inputs, outputs, params in json.loads(done.stdout.splitlines()[-1])
+        Planned(rule, tuple(inputs), tuple(outputs), *rest)
+        for rule, inputs, outputs, *rest in json.loads(done.stdout.splitlines()[-1])
     ]
 
 
@@ -160,9 +166,17 @@ def print_plan(snakefile: Path, configfiles: list[Path]) -> None:
             config_settings=ConfigSettings(configfiles=configfiles),
             snakefile=snakefile,
         )
-        workflow.dag().summary()
-        jobs = list(workflow._workflow.dag.jobs)
-    print(json.dumps([[j.rule.name, [*j.input], [*j.output], len(j.params)] for j in jobs]))
+        # Of what plans without running, only a dry run forms groups.
+        workflow.dag().execute_workflow(executor="dryrun")
+        submissions = [
+            list(one) if one.is_group() else [one] for one in workflow._workflow.dag.get_jobs_or_groups()
+        ]
+    jobs = [
+        [job.rule.name, [*job.input], [*job.output], len(job.params), job.group, number]
+        for number, together in enumerate(submissions)
+        for job in together
+    ]
+    print(json.dumps(jobs))
 
 
 def cost(snakefile: Path, folder: Path, *arguments: str) -> Cost:
@@ -183,7 +197,7 @@ def print_cost(arguments: list[str]) -> None:
 
 
 def shape(jobs: list[Planned]) -> dict[str, int]:
-    """Return the numbers of jobs, of files that they make, of edges and of parameters."""
+    """Return the numbers of jobs, of files that they make, of edges, of parameters and of submissions."""
     made = {name for job in jobs for name in job.outputs}
     edges = sum(len(job.inputs) for job in jobs)
     return {
@@ -191,6 +205,7 @@ def shape(jobs: list[Planned]) -> dict[str, int]:
         "files": len(made),
         "edges": edges,
         "parameters": sum(job.params for job in jobs),
+        "submissions": len({job.submission for job in jobs}),
     }
 
 

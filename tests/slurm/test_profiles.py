@@ -36,7 +36,7 @@ def rules():
 
 
 def group_of(text):
-    named = re.search(r"(?m)^    group:\n        \"(\w+)\"", text)
+    named = re.search(r"(?m)^    group:\n        (?:if_few_shards\()?\"(\w+)\"", text)
     return named and named[1]
 
 

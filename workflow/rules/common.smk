@@ -148,6 +148,25 @@ def event_files(dataset):
     return dataset_files("results/events/{dataset}/{shard}.h5", dataset=dataset)
 
 
+FEW_SHARDS = 50
+
+
+def if_few_shards(group):
+    """The group of a job that waits for all shards of a model; none where these are many.
+
+    Whenever a job ends, Snakemake counts the inputs of every group that waits for it, all of them, so that planning
+    and running would take a time that grows with the square of the shards. Beside so many jobs, one submission
+    more for each of these costs nothing.
+    """
+
+    def group_of(wildcards):
+        datasets = model_of(wildcards).datasets
+        shards = sum(settings.datasets[name].shards for name in datasets)
+        return group if shards <= FEW_SHARDS else None
+
+    return group_of
+
+
 PREDICTIONS = "results/predictions/{dataset}/{shard}/{model}.{variant}.h5"
 
 

@@ -50,7 +50,7 @@ rule judge:
     wildcard_constraints:
         variant=one_of(settings.variants),
     group:
-        "judgement"
+        if_few_shards("judgement")
     conda:
         "../envs/soaflow.yaml"
     threads: 1

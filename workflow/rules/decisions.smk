@@ -16,7 +16,7 @@ rule measure_decisions:
     wildcard_constraints:
         variant=one_of(settings.variants),
     group:
-        "judgement"
+        if_few_shards("judgement")
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -48,7 +48,7 @@ rule plot_decisions:
     benchmark:
         "results/benchmarks/report/decisions/{model}.tsv"
     group:
-        "judgement"
+        if_few_shards("judgement")
     conda:
         "../envs/soaflow.yaml"
     threads: 1

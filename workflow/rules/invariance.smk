@@ -15,7 +15,7 @@ rule measure_invariance:
     wildcard_constraints:
         variant=one_of(CPU_VARIANTS),
     group:
-        "judgement"
+        if_few_shards("judgement")
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -57,7 +57,7 @@ rule measure_pairs:
     benchmark:
         "results/benchmarks/pairs/{dataset}/{model}.tsv"
     group:
-        "judgement"
+        if_few_shards("judgement")
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -90,7 +90,7 @@ rule plot_invariance:
     benchmark:
         "results/benchmarks/report/invariance/{model}.tsv"
     group:
-        "judgement"
+        if_few_shards("judgement")
     conda:
         "../envs/soaflow.yaml"
     threads: 1

@@ -50,7 +50,7 @@ rule plot_physics:
     benchmark:
         "results/benchmarks/report/physics/{model}.{tensor}.tsv"
     group:
-        "figures"
+        if_few_shards("figures")
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -90,7 +90,7 @@ rule plot_differences:
     benchmark:
         "results/benchmarks/report/differences/{model}.tsv"
     group:
-        "judgement"
+        if_few_shards("judgement")
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -123,7 +123,7 @@ rule plot_parity:
     benchmark:
         "results/benchmarks/report/parity/{model}.tsv"
     group:
-        "figures"
+        if_few_shards("figures")
     conda:
         "../envs/soaflow.yaml"
     threads: 1
@@ -155,7 +155,7 @@ rule plot_performance:
     benchmark:
         "results/benchmarks/report/performance/{model}.tsv"
     group:
-        "figures"
+        if_few_shards("figures")
     conda:
         "../envs/soaflow.yaml"
     threads: 1
