@@ -243,7 +243,7 @@ proof = run_job(
     variant=Variant("alone", Backend("LOADER"), TARGET, batch_size=64), attributes={},
 )
 assert proof.threads_seen == 1, proof
-assert proof.other_threads_cpu_seconds == 0, proof
+assert proof.other_threads_cpu_seconds < 0.001, proof  # two clocks are read one after the other
 needless = {"torch._inductor", "matplotlib", "jsonschema", "uproot", "yaml", "soaflow.export"}
 assert not needless & set(sys.modules), needless & set(sys.modules)
 """

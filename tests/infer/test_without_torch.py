@@ -265,7 +265,7 @@ proof = run_job(
     f"{folder}/p.h5", f"{folder}/p.json", variant=variant, attributes={},
 )
 assert proof.threads_seen == 1, proof
-assert proof.other_threads_cpu_seconds == 0, proof
+assert proof.other_threads_cpu_seconds < 0.001, proof  # two clocks are read one after the other
 assert "torch" not in sys.modules
 """
 

@@ -4,7 +4,7 @@ The invariant: a `Variant` that exists can be run, given its artifact and its de
 imports neither torch nor NumPy, because the configuration is parsed by every job.
 
 >>> Variant.from_mapping("aot_b64", {"backend": "aot", "batch_size": 64})  # doctest: +ELLIPSIS
-Variant(name='aot_b64', backend=<Backend.AOT: 'aot'>, target='native', ..., batch_size=64, cuda_graphs=False)
+Variant(name='aot_b64', backend=<Backend.AOT: 'aot'>, target='native', ..., batch_size=64, ...)
 >>> REFERENCE.dtype
 'float64'
 """
