@@ -263,6 +263,15 @@ def test_a_gpu_package_may_have_kernels_and_a_cpu_package_may_not(write):
         check_archive(write(archive_of(kernel | package("model"))), AOT)
 
 
+def test_the_source_that_some_versions_of_torch_look_for_is_empty(write):
+    made = package("model")
+    (library,) = (name for name in made if name.endswith(".so"))
+    source = f"{library.removesuffix('.so')}.cpp"
+    check_archive(write(archive_of(made | {source: b""})), AOT)
+    with pytest.raises(ArtifactError, match=r"\.cpp', which no AOT artifact has"):
+        check_archive(write(archive_of(made | {source: b"int main() {}"})), AOT)
+
+
 def test_reading_loads_no_torch(archives, tmp_path):
     for kind, archive in archives.items():
         (tmp_path / kind).write_bytes(archive)

@@ -232,7 +232,10 @@ def _check_package(members: Mapping[str, memoryview], path: Path | str, what: st
         # A GPU's kernels lie beside the library that launches them.
         kernels = [rf"{re.escape(folder)}[\w.-]+\.cubin"] if device == "cuda" else []
         own = {folder + name: members[folder + name] for name in names}
-        _check_no_others(own, [library, metadata], kernels, path, what)
+        # Some versions of torch find the metadata by the name of a source, which is empty.
+        source = f"{library.removesuffix('.so')}.cpp"
+        sources = [] if own.get(source) else [source]
+        _check_no_others(own, [library, metadata, *sources], kernels, path, what)
         if bytes(members[library][:4]) != b"\x7fELF":
             raise ArtifactError(
                 f"{path} has a member '{library}' that is no shared library: do not use it, and export "

@@ -1,5 +1,6 @@
 """Runs on emulated CPUs. Each takes 15 to 25 s, so there are three of them."""
 
+import importlib.metadata
 import shutil
 
 import numpy as np
@@ -60,7 +61,7 @@ def test_the_predictions_are_those_of_a_job_to_the_bit(bench, particles, v3_file
         "model": "Weighted",
         "variant": "x86_64_v3_balanced",
         "computing_dtype": "float32",
-        "torch_version": torch.__version__,
+        "torch_version": importlib.metadata.version("torch"),
         "particles_layout_sha256": bench.signature.inputs[0].layout.digest(),
     }
 

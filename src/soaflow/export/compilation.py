@@ -48,6 +48,9 @@ OPTIONS: Mapping[str, Any] = {
 }
 """Settings of `torch._inductor.config` for all targets and profiles."""
 
+_FINDS_METADATA_BY_LIBRARY = "2.13"
+"""The first version of torch seen to load a package that names no source; 2.11 does not."""
+
 _SOURCES = re.compile(r"\.cpp$|\.kernel_metadata\.json$")
 """Records that name files of the building machine and that no loader needs."""
 
@@ -100,9 +103,14 @@ def build_options(program: ExportedProgram, target: Target, profile: Profile) ->
     own_kernels = target.device == "cpu" and own_kernels_fit(program)
     return {
         **{name: value for name, value in OPTIONS.items() if _is_a_setting(name)},
-        **target.inductor_options(),
+        **_settings_of(target),
         **profile.options_for(own_kernels_fit=own_kernels),
     }
+
+
+def _settings_of(target: Target) -> dict[str, Any]:
+    """Return the target as settings of this torch, of which 2.11 has none for the instruction set."""
+    return {name: value for name, value in target.inductor_options().items() if _is_a_setting(name)}
 
 
 def _is_a_setting(name: str) -> bool:
@@ -170,7 +178,7 @@ def compile_program(
     if chosen.get("max_autotune_gemm_backends") == "CPP":
         _copy_inputs_row_major(program)
     stream = io.BytesIO()
-    options = {**chosen, "cpp.cxx": (None, str(_compiler_in(folder)))}
+    options = {**chosen, "cpp.cxx": (None, str(_compiler_in(folder, target.march or "native")))}
     if target.device == "cuda":
         from torch.export.passes import move_to_device_pass  # noqa: PLC0415  no CPU target needs it
 
@@ -189,6 +197,8 @@ def compile_program(
             ) from error
     records = read_records(stream.getvalue())
     kept = {name: content for name, content in records.items() if not _SOURCES.search(name)}
+    if torch.torch_version.TorchVersion(torch.__version__) < _FINDS_METADATA_BY_LIBRARY:
+        kept |= dict.fromkeys((name for name in records if name.endswith(".wrapper.cpp")), b"")
     return Compiled(kept, _flags_used(folder))
 
 
@@ -226,11 +236,6 @@ def compiler_facts(target: Target) -> dict[str, Any]:
     """
     from torch._inductor.cpu_vec_isa import pick_vec_isa  # noqa: PLC0415  2 s, and needed by any compilation
 
-    if lacking := [name for name in target.inductor_options() if not _is_a_setting(name)]:
-        raise ExportError(
-            f"target {target.name} needs the setting {lacking[0]} of torch's compiler, which torch "
-            f"{torch.__version__} has not: build with torch 2.13, or for native"
-        )
     compiler = find_compiler()
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
     resolved = subprocess.run(
@@ -242,7 +247,7 @@ def compiler_facts(target: Target) -> dict[str, Any]:
     found = re.search(r"-march=\s+(\S+)", resolved.stdout)
     with (
         _instruction_set_of(target),
-        torch._inductor.config.patch({**target.inductor_options(), "cpp.vec_isa_ok": True}),
+        torch._inductor.config.patch({**_settings_of(target), "cpp.vec_isa_ok": True}),
     ):
         vector_instructions = str(pick_vec_isa())
     return {
@@ -291,13 +296,17 @@ def find_compiler() -> str:
     return found
 
 
-def _compiler_in(folder: Path) -> Path:
-    """Put a compiler into the folder that leaves the folder's and torch's paths out of what it builds."""
+def _compiler_in(folder: Path, march: str) -> Path:
+    """Put a compiler into the folder that leaves the folder's and torch's paths out of what it builds.
+
+    It builds for an instruction set where torch cannot be told which one, and asks for this CPU's.
+    """
     compiler = find_compiler()
     script = folder / Path(compiler).name
     torch_folder = Path(torch.__file__).parent
     script.write_text(
-        f'#!/bin/sh\nprintf "%s\\n" "$@" "" >> "{folder / _FLAGS_SEEN}"\n'
+        f'#!/bin/bash\nset -- "${{@/#-march=native/-march={march}}}"\n'
+        f'printf "%s\\n" "$@" "" >> "{folder / _FLAGS_SEEN}"\n'
         f'exec "{compiler}" "-ffile-prefix-map={folder}=soaflow" '
         f'"-ffile-prefix-map={torch_folder}=torch" "$@"\n'
     )

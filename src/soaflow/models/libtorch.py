@@ -229,6 +229,15 @@ def libtorch_tensors(tensors: Sequence[Tensor]) -> list[LibTorchTensor]:
     return [LibTorchTensor.viewing(tensor) for tensor in tensors]
 
 
+def _loaded(library: Path) -> ctypes.CDLL:
+    """Load the library of a package, where need be with all of libtorch, to which torch 2.11 links it."""
+    try:
+        return ctypes.CDLL(str(library))
+    except OSError:
+        ctypes.CDLL(str(torch_library_path().with_name("libtorch.so")))
+        return ctypes.CDLL(str(library))
+
+
 class LibTorchPackage:
     """One model of an AOTInductor package for the CPU, as what is called with a list of libtorch's tensors.
 
@@ -256,7 +265,7 @@ class LibTorchPackage:
             with scratch_folder() as folder:
                 file = folder / f"{name}.so"
                 file.write_bytes(packed_library(path, name))
-                self._library = ctypes.CDLL(str(file))
+                self._library = _loaded(file)
                 self._call(
                     "AOTInductorModelContainerCreateWithDevice",
                     *(ctypes.byref(self._model), c_size_t(1), c_char_p(b"cpu"), c_char_p(None)),
