@@ -178,7 +178,7 @@ def compile_program(
     if chosen.get("max_autotune_gemm_backends") == "CPP":
         _copy_inputs_row_major(program)
     stream = io.BytesIO()
-    options = {**chosen, "cpp.cxx": (None, str(_compiler_in(folder, target.march or "native")))}
+    options = {**chosen, "cpp.cxx": (None, str(_compiler_in(folder, target)))}
     if target.device == "cuda":
         from torch.export.passes import move_to_device_pass  # noqa: PLC0415  no CPU target needs it
 
@@ -296,11 +296,12 @@ def find_compiler() -> str:
     return found
 
 
-def _compiler_in(folder: Path, march: str) -> Path:
+def _compiler_in(folder: Path, target: Target) -> Path:
     """Put a compiler into the folder that leaves the folder's and torch's paths out of what it builds.
 
-    It builds for an instruction set where torch cannot be told which one, and asks for this CPU's.
+    It builds for the target's instruction set where torch cannot be told which, and asks for this CPU's.
     """
+    march = "native" if _is_a_setting("cpp.march") else target.march or "native"
     compiler = find_compiler()
     script = folder / Path(compiler).name
     torch_folder = Path(torch.__file__).parent
