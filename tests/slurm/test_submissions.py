@@ -75,7 +75,7 @@ def test_after_a_failure_is_mended_the_same_command_goes_on(checkout, gate, expe
 def with_gpu_partition(text):
     """A profile with its commented lines on GPUs made real."""
     line = "    # slurm_partition: gpu\n"
-    assert text.count(line) == 2
+    assert text.count(line) == text.count("_on_gpu:\n") > 0
     return text.replace(line, line.replace("# ", ""))
 
 
