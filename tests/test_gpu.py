@@ -1,5 +1,5 @@
 import pytest
-from fake_gpus import FakeDriver
+from fake_gpus import FakeDriver, Split
 
 from soaflow import gpu
 
@@ -27,6 +27,16 @@ def test_a_gpu_has_the_same_identity_whichever_others_are_visible(monkeypatch):
     assert everything[2].compute_capability == "12.1"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
     assert gpu.gpus() == (gpu.Gpu(0, "sm_121", everything[2].identity),)
+
+
+@pytest.mark.parametrize(
+    ("visible", "part"), [(None, 0), ("0", 0), ("MIG-b0", 1), (",".join(reversed(Split.parts)), 1)]
+)
+def test_a_part_of_a_gpu_has_an_identity_of_its_own(visible, part, monkeypatch):
+    monkeypatch.setattr(gpu.ctypes, "CDLL", Split)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpu.gpus() == (gpu.Gpu(0, "sm_90", Split.parts[part]),)
 
 
 def test_a_driver_that_does_not_start_shows_no_gpu(driver, monkeypatch):

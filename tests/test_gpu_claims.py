@@ -16,11 +16,11 @@ from soaflow.gpu_claims import claimed_gpu
 JOB = """
 import sys
 from pathlib import Path
-from fake_gpus import TwoOfAKind
+import fake_gpus
 from soaflow import gpu
 from soaflow.gpu_claims import claimed_gpu
-gpu.ctypes.CDLL = TwoOfAKind
 name, shared, folder = sys.argv[1], sys.argv[2] == "shared", Path(sys.argv[3])
+gpu.ctypes.CDLL = getattr(fake_gpus, sys.argv[4])
 with claimed_gpu(gpu.gpus(), asked_by=f"job {name}", folder=folder, shared=shared) as claimed:
     print("has", claimed.identity[-1], "as", claimed.number, flush=True)
     sys.stdin.read()
@@ -32,14 +32,14 @@ GPUS = (Gpu(0, "sm_90", "GPU-0"), Gpu(1, "sm_90", "GPU-1"))
 class Job:
     """A process that claims a GPU and keeps it until it is told to end."""
 
-    def __init__(self, name, folder, *, shared=False, visible=None):
+    def __init__(self, name, folder, *, shared=False, visible=None, driver="TwoOfAKind"):
         environment = dict(os.environ)
         environment.pop("CUDA_VISIBLE_DEVICES", None)
         if visible is not None:
             environment["CUDA_VISIBLE_DEVICES"] = visible
         environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
         self.process = subprocess.Popen(
-            [sys.executable, "-c", JOB, name, "shared" if shared else "alone", folder],
+            [sys.executable, "-c", JOB, name, "shared" if shared else "alone", folder, driver],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -117,6 +117,15 @@ def test_who_shares_waits_for_who_does_not(job):
     assert job("a", visible="0").says() == "has 0 as 0"
     assert job("b", shared=True, visible="0").says() == (
         "job b waits: the one GPU that it may use is claimed by other jobs"
+    )
+
+
+def test_parts_of_a_gpu_are_claimed_one_by_one(job):
+    assert job("a", driver="Split", visible="MIG-b").says() == "has b as 0"
+    # A process sees one part, whatever else it is given, so this one has the other part for itself.
+    assert job("b", driver="Split").says() == "has a as 0"
+    assert job("c", driver="Split", visible="MIG-b,MIG-a").says() == (
+        "job c waits: the one GPU that it may use is claimed by other jobs"
     )
 
 

@@ -1,12 +1,16 @@
+from typing import ClassVar
+
 import pytest
 
 from soaflow import nvml
 
 
 class Library:
-    """NVIDIA's management library of a machine with one GPU, and what it answers."""
+    """NVIDIA's management library of a machine with a GPU and a part of another, and what it answers."""
 
     refuses: tuple[str, ...] = ()
+    identities: ClassVar = {b"GPU-1": 7, b"MIG-2": 8}
+    names: ClassVar = {7: b"NVIDIA H100", 8: b"NVIDIA H100 MIG 1g.10gb"}
 
     def __init__(self, _name):
         pass
@@ -19,18 +23,17 @@ class Library:
         return 0
 
     def nvmlDeviceGetHandleByUUID(self, identity, handle):  # noqa: N802
-        handle._obj.value = 7
-        return int(identity != b"GPU-1")
+        handle._obj.value = self.identities.get(identity)
+        return int(identity not in self.identities)
 
     def nvmlDeviceGetName(self, device, content, size):  # noqa: N802
-        assert (device.value, size.value) == (7, len(content))
-        content.value = b"NVIDIA H100"
+        assert size.value == len(content)
+        content.value = self.names[device.value]
         return 0
 
     def nvmlDeviceGetTotalEnergyConsumption(self, device, millijoules):  # noqa: N802
-        assert device.value == 7
         millijoules._obj.value = 12_345_678
-        return int("energy" in self.refuses)
+        return int("energy" in self.refuses or device.value != 7)
 
 
 @pytest.fixture
@@ -49,9 +52,15 @@ def test_what_the_library_says_of_a_gpu():
 
 
 @pytest.mark.usefixtures("library")
+def test_a_part_of_a_gpu_has_a_name_and_no_counter_of_energy():
+    assert nvml.gpu_name("MIG-2") == "NVIDIA H100 MIG 1g.10gb"
+    assert nvml.energy_used("MIG-2") is None
+
+
+@pytest.mark.usefixtures("library")
 def test_a_gpu_that_the_library_does_not_know():
-    assert nvml.gpu_name("MIG-1") == ""
-    assert nvml.energy_used("MIG-1") is None
+    assert nvml.gpu_name("GPU-2") == ""
+    assert nvml.energy_used("GPU-2") is None
 
 
 def test_a_gpu_without_a_counter_of_energy(library):

@@ -1,13 +1,16 @@
 """The NVIDIA GPUs that this process may use, asked of the driver without torch.
 
 The invariant: nothing here needs a GPU, a driver or torch; without them there are none. The order is that of
-the driver, and so of torch: of the devices in `$CUDA_VISIBLE_DEVICES`, or of all.
+the driver, and so of torch: of the devices in `$CUDA_VISIBLE_DEVICES`, or of all. The driver alone reads that
+variable, which may name devices by number, by UUID or by the beginning of one. Of a GPU that is split (MIG) a
+process sees parts, and never the whole; by the driver one part, or one of each instance.
 """
 
 import ctypes
 import importlib.util
 import re
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,7 +30,8 @@ class Gpu:
     architecture
         Such as `"sm_90"`.
     identity
-        Its UUID, the same in every process of the machine, such as `"GPU-8b2c..."`.
+        Its UUID, the same in every process of the machine, such as `"GPU-8b2c..."`; of a part of a GPU (MIG)
+        that of the part, such as `"MIG-c6d4..."`.
     """
 
     number: int
@@ -98,7 +102,13 @@ def _architecture(driver: ctypes.CDLL, number: int) -> str:
 
 
 def _identity(driver: ctypes.CDLL, number: int) -> str:
-    """Return the UUID as NVIDIA's tools print it; of a part of a GPU (MIG), that of the part."""
+    """Return the UUID as NVIDIA's tools print it, with the word for a whole GPU or for a part of one."""
+    # The older call gives the UUID of the GPU, and the newer one that of the part that the process may use.
+    whole, used = _uuid(driver.cuDeviceGetUuid, number), _uuid(driver.cuDeviceGetUuid_v2, number)
+    return f"{'GPU' if used == whole else 'MIG'}-{used}"
+
+
+def _uuid(ask: Callable[..., int], number: int) -> uuid.UUID:
     content = (ctypes.c_ubyte * 16)()
-    driver.cuDeviceGetUuid_v2(ctypes.byref(content), number)
-    return f"GPU-{uuid.UUID(bytes=bytes(content))}"
+    ask(ctypes.byref(content), number)
+    return uuid.UUID(bytes=bytes(content))

@@ -3,7 +3,8 @@
 The invariant: a GPU that is claimed is nobody else's, or that of others who share it too. A claim is a lock
 of the kernel on a small file named after the GPU, so it goes with its process, however that ends. All users
 and all Snakemakes of a machine see the same files. There are the GPUs to choose from that the driver shows
-the process: those of `$CUDA_VISIBLE_DEVICES`, which Slurm sets for a job, or all.
+the process: those of `$CUDA_VISIBLE_DEVICES`, which Slurm sets for a job, or all. Each part of a GPU that is
+split (MIG) is claimed as a GPU of its own; nobody sees the whole then, so nobody can claim it beside them.
 """
 
 import errno

@@ -1,7 +1,8 @@
 """What NVIDIA's management library says of a GPU: its name, its driver, and the energy that it has used.
 
-The invariant: a GPU is named by its identity, which does not depend on `$CUDA_VISIBLE_DEVICES`; and what the
-library cannot say, or where there is none, is None or empty and not guessed. Nothing here needs torch.
+The invariant: a GPU, or a part of one (MIG), is named by its identity, which does not depend on
+`$CUDA_VISIBLE_DEVICES`; and what the library cannot say, or where there is none, is None or empty and not
+guessed. Nothing here needs torch.
 
 Source of the functions and limits: the header nvml.h of the driver.
 """
@@ -31,7 +32,7 @@ def driver_version() -> str:
 
 
 def gpu_name(identity: str) -> str:
-    """Return the name of a GPU's model; empty if nothing says it.
+    """Return the name of a GPU's model, with the profile of a part of one; empty if nothing says it.
 
     Parameters
     ----------

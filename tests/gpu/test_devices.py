@@ -28,7 +28,7 @@ def test_the_driver_shows_the_gpus_that_torch_uses():
     for gpu in found:
         properties = torch.cuda.get_device_properties(gpu.number)
         assert gpu.architecture == f"sm_{properties.major}{properties.minor}"
-        assert gpu.identity == f"GPU-{properties.uuid}"
+        assert gpu.identity in (f"GPU-{properties.uuid}", f"MIG-{properties.uuid}")
     assert cuda_of_torch() == torch.version.cuda
 
 
