@@ -1,5 +1,6 @@
 """Claims on GPUs by processes that know nothing of each other, where the GPUs are a fake driver's."""
 
+import errno
 import os
 import signal
 import stat
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from soaflow import gpu_claims
 from soaflow.errors import DeviceError
 from soaflow.gpu import Gpu
 from soaflow.gpu_claims import claimed_gpu
@@ -136,7 +138,7 @@ def test_other_users_can_lock_the_same_file(tmp_path):
     assert lock.exists()
 
 
-def claim(candidates, folder, needed=""):
+def claim(candidates, folder=None, needed=""):
     with claimed_gpu(candidates, asked_by="variant 'x'", needed=needed, folder=folder):
         pass
 
@@ -145,6 +147,36 @@ def test_a_lock_that_cannot_be_had_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DeviceError, match=r"GPU-0\.lock.*cannot be opened \(Not a directory\)"):
         claim(GPUS, tmp_path / "file")
+
+
+def test_the_environment_names_the_folder_of_the_claims(tmp_path, monkeypatch):
+    (tmp_path / "shared").mkdir()
+    monkeypatch.setattr(gpu_claims, "CLAIMS", tmp_path)
+    for named in ("", str(tmp_path / "shared")):
+        monkeypatch.setenv("SOAFLOW_GPU_CLAIMS", named)
+        claim(GPUS[:1])
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*.lock"))] == [
+        "shared/soaflow-GPU-0.lock",
+        "soaflow-GPU-0.lock",
+    ]
+
+
+@pytest.mark.parametrize("named", ["claims", "/no/such/folder", __file__])
+def test_claims_without_a_folder_that_all_jobs_share_are_refused(named, tmp_path, monkeypatch):
+    (tmp_path / "claims").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOAFLOW_GPU_CLAIMS", named)
+    with pytest.raises(DeviceError, match="SOAFLOW_GPU_CLAIMS is '.*', which is not the full path of"):
+        claim(GPUS)
+
+
+def test_a_file_system_that_has_no_such_locks_is_named(tmp_path, monkeypatch):
+    def refused(_descriptor, _kind):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(gpu_claims.fcntl, "flock", refused)
+    with pytest.raises(DeviceError, match=r"GPU-0\.lock.*cannot be locked \(No locks available\): let its"):
+        claim(GPUS, tmp_path)
 
 
 def test_a_machine_without_a_gpu_that_fits_is_named(tmp_path):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from fake_gpus import FakeDriver
 
-from soaflow import gpu, gpu_claims
+from soaflow import gpu
 from soaflow.errors import DeviceError
 from soaflow.gpu_job import on_gpu
 from soaflow.infer.on_device import device_of
@@ -29,7 +29,7 @@ def machine(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device", lambda number: Current(number, asked))
     monkeypatch.setattr(gpu.ctypes, "CDLL", FakeDriver)
-    monkeypatch.setattr(gpu_claims, "CLAIMS", tmp_path)
+    monkeypatch.setenv("SOAFLOW_GPU_CLAIMS", str(tmp_path))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     return asked
 

@@ -2,9 +2,10 @@
 
 The invariant: a GPU that is claimed is nobody else's, or that of others who share it too. A claim is a lock
 of the kernel on a small file named after the GPU, so it goes with its process, however that ends. All users
-and all Snakemakes of a machine see the same files. There are the GPUs to choose from that the driver shows
-the process: those of `$CUDA_VISIBLE_DEVICES`, which Slurm sets for a job, or all. Each part of a GPU that is
-split (MIG) is claimed as a GPU of its own; nobody sees the whole then, so nobody can claim it beside them.
+and all Snakemakes of a machine see the same files; containers may not, and `$SOAFLOW_GPU_CLAIMS` then names a
+folder that they share. There are the GPUs to choose from that the driver shows the process: those of
+`$CUDA_VISIBLE_DEVICES`, which Slurm sets for a job, or all. Each part of a GPU that is split (MIG) is claimed
+as a GPU of its own; nobody sees the whole then, so nobody can claim it beside them.
 """
 
 import errno
@@ -19,7 +20,10 @@ from soaflow.errors import DeviceError
 from soaflow.gpu import Gpu
 
 CLAIMS = Path("/dev/shm")  # noqa: S108  on every Linux the same for all users, in memory, and never shared by machines
-"""Folder of the files with the locks."""
+"""Folder of the files with the locks, unless the environment names another."""
+
+VARIABLE = "SOAFLOW_GPU_CLAIMS"
+"""Environment variable with the full path of a folder for the files with the locks."""
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -47,7 +51,7 @@ def claimed_gpu(
     needed
         Architecture of the candidates, if it must be one, for messages.
     folder
-        Of the locks; `CLAIMS` unless given.
+        Of the locks; by default that which `$SOAFLOW_GPU_CLAIMS` names, or else `CLAIMS`.
     say
         Takes the one line that says that the job waits; it is printed unless given.
 
@@ -56,7 +60,7 @@ def claimed_gpu(
     DeviceError
         If there is no GPU, or the locks cannot be had.
     """
-    folder = folder or CLAIMS
+    folder = folder or _folder_of_claims()
     if not candidates:
         wanted = f"a GPU of {needed}" if needed else "an NVIDIA GPU"
         raise DeviceError(
@@ -75,6 +79,20 @@ def claimed_gpu(
         yield gpu
     finally:
         os.close(descriptor)
+
+
+def _folder_of_claims() -> Path:
+    named = os.environ.get(VARIABLE)
+    if not named:
+        return CLAIMS
+    folder = Path(named)
+    # Jobs have different working directories, in each of which a relative path is another folder.
+    if not (folder.is_absolute() and folder.is_dir()):
+        raise DeviceError(
+            f"{VARIABLE} is {named!r}, which is not the full path of a folder: name one that all jobs on the "
+            f"GPUs of this machine see and may write to, or unset it for {CLAIMS}"
+        )
+    return folder
 
 
 def _all_of(candidates: Sequence[Gpu]) -> str:
@@ -97,12 +115,15 @@ def _first_free(candidates: Sequence[Gpu], folder: Path, *, shared: bool) -> tup
 
 
 def _locked(folder: Path, gpu: Gpu, kind: int) -> int | None:
-    descriptor = _opened(folder / f"soaflow-{gpu.identity}.lock")
+    path = folder / f"soaflow-{gpu.identity}.lock"
+    descriptor = _opened(path)
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
         os.close(descriptor)
-        return None
+        if error.errno == errno.EWOULDBLOCK:
+            return None
+        raise _no_claim(path, "locked", error) from error
     return descriptor
 
 
@@ -118,8 +139,12 @@ def _opened(path: Path) -> int:
             return descriptor
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError as error:
-        reason = os.strerror(error.errno or errno.EIO)
-        raise DeviceError(
-            f"{path}, whose lock says who has the GPU, cannot be opened ({reason}): let its folder be "
-            "writable, or remove it"
-        ) from error
+        raise _no_claim(path, "opened", error) from error
+
+
+def _no_claim(path: Path, what: str, error: OSError) -> DeviceError:
+    reason = os.strerror(error.errno or errno.EIO)
+    return DeviceError(
+        f"{path}, whose lock says who has the GPU, cannot be {what} ({reason}): let its folder be writable "
+        f"and not on a network, remove it, or let {VARIABLE} name another folder"
+    )
