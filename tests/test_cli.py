@@ -246,11 +246,11 @@ def test_inspect_knows_a_predictions_file_by_its_content(tmp_path, capsys):
         ("a.json", b"{}", "a.json is JSON but neither a proof, a measurement, a verdict nor a passport"),
         ("a.json", b"[1]", "a.json is JSON but neither a proof, a measurement, a verdict nor a passport"),
         ("a.json", b"{", "a.json cannot be read as JSON"),
-        ("a.json", b'{"proof_version": 5}', "a.json: the proof is damaged"),
+        ("a.json", b'{"proof_version": 6}', "a.json: the proof is damaged"),
         (
             "a.json",
             b'{"proof_version": 2}',
-            "a.json: the proof has version 2, and this soaflow reads version 5",
+            "a.json: the proof has version 2, and this soaflow reads version 6",
         ),
         ("a.json", b'{"verdict_version": 1}', "a.json is not a verdict"),
         ("a.json", b'{"schema_version": 1}', "a.json has schema version 1, and this soaflow reads version 2"),

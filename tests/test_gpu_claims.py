@@ -166,7 +166,7 @@ def test_claims_without_a_folder_that_all_jobs_share_are_refused(named, tmp_path
     (tmp_path / "claims").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SOAFLOW_GPU_CLAIMS", named)
-    with pytest.raises(DeviceError, match="SOAFLOW_GPU_CLAIMS is '.*', which is not the full path of"):
+    with pytest.raises(DeviceError, match=r"SOAFLOW_GPU_CLAIMS is '.*', which is not the full path of"):
         claim(GPUS)
 
 

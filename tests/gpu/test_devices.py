@@ -10,6 +10,8 @@ import torch
 from soaflow.gpu import cuda_of_torch, gpus
 from soaflow.gpu_job import on_gpu
 from soaflow.gpu_settings import GpuSettings
+from soaflow.infer.gpu_proof import gpu_of_run
+from soaflow.infer.variants import Backend, Device, Variant
 from soaflow.nvml import driver_version, energy_used, gpu_name
 
 pytestmark = pytest.mark.gpu
@@ -36,6 +38,13 @@ def test_the_management_library_knows_the_gpu():
     gpu = gpus()[0]
     assert gpu_name(gpu.identity) == torch.cuda.get_device_name(gpu.number)
     assert driver_version().count(".") >= 1
+
+
+def test_a_proof_names_the_gpu_that_a_job_has():
+    with on_gpu("a test") as gpu:
+        found = gpu_of_run(Variant("fast", Backend.JIT, device=Device.CUDA))
+    assert (found.name, found.architecture) == (gpu_name(gpu.identity), gpu.architecture)
+    assert (found.driver, found.cuda) == (driver_version(), torch.version.cuda)
 
 
 def test_work_uses_energy():

@@ -5,6 +5,7 @@ import pytest
 
 from soaflow.errors import ProofError, StorageError
 from soaflow.files import write_json
+from soaflow.infer.gpu_proof import GpuProof
 from soaflow.infer.proof import (
     CollectionProof,
     InputProof,
@@ -22,6 +23,7 @@ HONEST = Proof(
     model_sha256="a" * 64,
     torch_version="2.13.0",
     cpu_model="A CPU",
+    gpu=None,
     events_bytes=4096,
     events_attributes={"dataset": "toy", "shard": 0},
     output_layout_sha256="b" * 64,
@@ -70,6 +72,18 @@ HONEST = Proof(
 
 ON_A_GPU = {
     "device": "cuda",
+    "gpu": GpuProof(
+        name="A GPU",
+        architecture="sm_90",
+        driver="580.159.04",
+        cuda="13.0",
+        cuda_graphs=True,
+        tf32=True,
+        deterministic_algorithms=False,
+        cublas_workspace=True,
+        reduced_precision_sums=False,
+        cudnn_benchmark=False,
+    ),
     "threads_seen": 4,
     "transfers_in": 3,
     "bytes_transferred_in": 1024 + 128,
@@ -161,10 +175,11 @@ def test_derived_figures():
     assert (empty.rows_per_second, empty.cpu_over_wall) == (None, None)
 
 
-def test_file_gives_back_the_proof(tmp_path):
+@pytest.mark.parametrize("proof", [HONEST, with_(**ON_A_GPU)])
+def test_file_gives_back_the_proof(tmp_path, proof):
     path = tmp_path / "p.proof.json"
-    write_json(path, HONEST.to_mapping())
-    assert read_proof(path) == HONEST
+    write_json(path, proof.to_mapping())
+    assert read_proof(path) == proof
     assert json.loads(path.read_text())["rows_per_second"] == 250.0
 
 
@@ -176,7 +191,7 @@ def test_file_gives_back_the_proof(tmp_path):
         ("{", "JSON"),
         (
             json.dumps({**HONEST.to_mapping(), "proof_version": 2}),
-            "version 2, and this soaflow reads version 5",
+            "version 2, and this soaflow reads version 6",
         ),
         (json.dumps({**HONEST.to_mapping(), "colour": "red"}), "colour"),
         (json.dumps({k: v for k, v in HONEST.to_mapping().items() if k != "rows"}), "rows"),

@@ -92,6 +92,7 @@ def test_performance_of_the_jobs_own_file(tmp_path: Path) -> None:
         **dict.fromkeys(("output_crossing", "clock"), ""),
         chunk_rows_refused=(),
         device_seconds=None,
+        gpu=None,
         events_attributes={},
         device="cpu",
         dtype="float32",

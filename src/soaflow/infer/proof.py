@@ -17,9 +17,10 @@ from typing import Any, Self
 
 from soaflow.errors import ProofError, StorageError
 from soaflow.files import read_json
+from soaflow.infer.gpu_proof import GpuProof
 from soaflow.infer.variants import Device
 
-PROOF_VERSION = 5
+PROOF_VERSION = 6
 """Version of the keys of a proof file."""
 
 RAW_TIMES_KEPT = 1000
@@ -117,6 +118,8 @@ class Proof:
         Of the artifact's file, or of the weights' for the eager backend; empty for a model made in memory.
     torch_version, cpu_model
         That it ran with and on.
+    gpu
+        The GPU, and the variant's settings for it; None on the CPU.
     events_bytes, events_attributes
         Size and attributes (dataset, shard) of the events file, which is too large to be digested.
     output_layout_sha256
@@ -189,6 +192,7 @@ class Proof:
     model_sha256: str
     torch_version: str
     cpu_model: str
+    gpu: GpuProof | None
     events_bytes: int
     events_attributes: dict[str, str | int | float]
     output_layout_sha256: str
@@ -292,6 +296,7 @@ class Proof:
                     f"{PROOF_VERSION}: run the job again"
                 )
             fields = {key: value for key, value in entry.items() if key not in derived}
+            fields["gpu"] = GpuProof(**entry["gpu"]) if entry["gpu"] is not None else None
             fields["inputs"] = tuple(InputProof(**value) for value in entry["inputs"])
             fields["collections"] = tuple(CollectionProof(**value) for value in entry["collections"])
             fields["chunk_rows_refused"] = tuple(entry["chunk_rows_refused"])

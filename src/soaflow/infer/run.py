@@ -20,6 +20,7 @@ from soaflow.errors import ModelError, OutOfDeviceMemoryError, SoaflowError
 from soaflow.infer import process
 from soaflow.infer.backends import Backend, CopyingBackend
 from soaflow.infer.chunks import Chunk, ChunkPlan, needed_bytes
+from soaflow.infer.gpu_proof import gpu_of_run
 from soaflow.infer.places import Place, place_for
 from soaflow.infer.proof import QUANTILES, RAW_TIMES_KEPT, CollectionProof, Proof
 from soaflow.infer.routes import Route, Slot, Task
@@ -204,6 +205,7 @@ class ProvenRun:
             model_sha256=self._backend.source_sha256,
             torch_version=importlib.metadata.version("torch"),
             cpu_model=process.cpu_model(),
+            gpu=gpu_of_run(variant),
             events_bytes=events.file_bytes,
             events_attributes=dict(events.header.attributes),
             output_layout_sha256=self._signature.output_layout.digest(),
