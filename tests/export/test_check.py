@@ -41,7 +41,7 @@ def place(rows, dtype):
 def test_the_calls_have_one_row_none_and_unequal_strides():
     shapes = list(shapes_to_check())
     assert {shape.rows for shape in shapes} >= {1, 7, 64, 300}
-    assert {shape.offset for shape in shapes} >= {0, 5, 33}
+    assert {shape.offset for shape in shapes} >= {0, 5, 33, 64, 129}
     assert {place(shape.capacity, "float32") for shape in shapes} == {32, 64, 320, 4128}
     assert all(place(shape.capacity, "uint8") != place(shape.capacity, "float32") for shape in shapes)
     assert sum(place(shape.capacity, "float64") != place(shape.capacity, "float32") for shape in shapes) > 3
@@ -106,6 +106,19 @@ def test_outputs_that_cannot_tell_are_refused(normalisation_case, value):
         check(constant, normalisation_case, eager=constant)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_probability_is_checked_where_it_lies_between_0_and_1(dtype):
+    """It is flat over small inputs, and over large ones as much is allowed as it can vary."""
+
+    def above(threshold):
+        return lambda pt: torch.sigmoid(4 * (pt[:, :1].to(getattr(torch, dtype)) - threshold))
+
+    signature = one_output(PT).computed_in(dtype)
+    assert check_inputs_of(signature, above(10), above(10), dtype).variation["y"] == 1
+    with pytest.raises(ExportError, match="differs from the eager model: output 'y' by "):
+        check_inputs_of(signature, above(6), above(10), dtype)
+
+
 def test_matching_nan_and_infinity_are_right(normalisation_case):
     def some(x):
         y = normalisation_case.model(x).clone()
@@ -148,10 +161,8 @@ def test_the_calls_can_be_chosen(normalisation_case):
     assert figures.calls == (CallShape(2, 32),)
 
 
-def check_inputs_of(signature, candidate, eager):
-    return check_against_eager(
-        candidate, eager, signature, model_name="Net", what="artifact", dtype="float32"
-    )
+def check_inputs_of(signature, candidate, eager, dtype="float32"):
+    return check_against_eager(candidate, eager, signature, model_name="Net", what="artifact", dtype=dtype)
 
 
 def test_one_stride_for_all_dtypes_is_caught(mask_case):

@@ -136,6 +136,8 @@ def shapes_to_check() -> Iterator[CallShape]:
     yield CallShape(rows=64, capacity=64, offset=0, whole_rows=64, whole_capacity=4096)
     yield CallShape(rows=64, capacity=4097, offset=33, whole_rows=300, whole_capacity=320)
     yield CallShape(rows=300, capacity=303, offset=3, whole_rows=7, whole_capacity=7)
+    yield CallShape(rows=64, capacity=300, offset=64, whole_rows=2, whole_capacity=33)
+    yield CallShape(rows=300, capacity=4100, offset=129, whole_rows=90, whole_capacity=96)
 
 
 @dataclass(frozen=True, slots=True)
