@@ -127,13 +127,13 @@ finish()
 """
 
 MEASURE_PAIRS = """
-from soaflow.compare.pairs import measure_pairs
+from soaflow.compare.measuring_pairs import measure_pairs
 measure_pairs([folder / "jit.h5", folder / "aot.h5"], ["jit", "aot"], folder / "pairs.json")
 finish()
 """
 
 MEASURE_DECISIONS = """
-from soaflow.compare.decisions import measure_decisions
+from soaflow.compare.measuring_decisions import measure_decisions
 from soaflow.compare.observables import Column, Observable, ObservableKind, Truth
 truth = Truth("particles", "pt")
 observable = Observable("pt", ObservableKind.REGRESSION, (Column("reco_pt"),), truth, ())

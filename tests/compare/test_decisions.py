@@ -18,9 +18,10 @@ from sklearn.metrics import roc_auc_score
 
 from soaflow.compare.chunks import Chunk, Chunks
 from soaflow.compare.classification import Classification, classification
-from soaflow.compare.decisions import Decisions, measure_decisions, read_decisions, write_decisions
+from soaflow.compare.decisions import Decisions, read_decisions, write_decisions
 from soaflow.compare.measurement import merged
 from soaflow.compare.measuring import measure_files
+from soaflow.compare.measuring_decisions import measure_decisions
 from soaflow.compare.observables import Column, Observable, ObservableKind, Truth, WorkingPoint
 from soaflow.compare.resolution import resolution
 from soaflow.compare.separation import Separation, separation

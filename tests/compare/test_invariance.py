@@ -17,7 +17,8 @@ from soaflow.compare.invariance import (
 )
 from soaflow.compare.judging import judge
 from soaflow.compare.measurement import Measurement, OutputMeasurement, Shard
-from soaflow.compare.pairs import Pair, Pairs, measure_pairs
+from soaflow.compare.measuring_pairs import measure_pairs
+from soaflow.compare.pairs import Pair, Pairs
 from soaflow.compare.tolerances import Tolerance
 from soaflow.compare.verdict import read_verdict, write_verdict
 from soaflow.errors import ConfigError, StorageError

@@ -21,7 +21,7 @@ from soaflow.compare.differences import differences
 from soaflow.compare.exact import ExactSum
 from soaflow.compare.judging import judge
 from soaflow.compare.measurement import Measurement, OutputMeasurement, Shard, merged
-from soaflow.compare.pairs import measure_pairs
+from soaflow.compare.measuring_pairs import measure_pairs
 from soaflow.compare.tolerances import Tolerance
 from soaflow.records import to_json
 from soaflow.soa.layout import Item, Layout

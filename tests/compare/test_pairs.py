@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from soaflow.compare.pairs import measure_pairs, read_pairs
+from soaflow.compare.measuring_pairs import measure_pairs
+from soaflow.compare.pairs import read_pairs
 from soaflow.errors import StorageError
 from soaflow.files import sha256_of_file
 from soaflow.soa.layout import Item, ItemKind, Layout
@@ -125,7 +126,7 @@ def test_a_file_that_claims_something_else_is_refused(key, value, sentence, writ
 
 MEASURE = """
 import resource, sys
-from soaflow.compare.pairs import measure_pairs
+from soaflow.compare.measuring_pairs import measure_pairs
 limit = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 measure_pairs(sys.argv[1:3], ("a", "b"), sys.argv[3])
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - limit) * 1024)

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 with job_log(snakemake.log[0], snakemake.input):
-    from soaflow.compare.decisions import measure_decisions, write_decisions
+    from soaflow.compare.decisions import write_decisions
+    from soaflow.compare.measuring_decisions import measure_decisions
     from soaflow.compare.observables import Observable
 
     decisions = measure_decisions(

@@ -10,6 +10,6 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 with job_log(snakemake.log[0], snakemake.input):
-    from soaflow.compare.pairs import measure_pairs
+    from soaflow.compare.measuring_pairs import measure_pairs
 
     measure_pairs(snakemake.input.predictions, snakemake.params.variants, snakemake.output.found)

@@ -121,7 +121,7 @@ def matrices_of(
     invariance
         What `soaflow.invariance` wrote of a model, for each variant and dataset.
     pairs
-        What `soaflow.compare.pairs` wrote of the same model, for each dataset.
+        What `soaflow.compare.measuring_pairs` wrote of the same model, for each dataset.
     """
     found: dict[str, Matrices] = {}
 

@@ -13,10 +13,8 @@ from matplotlib.figure import Figure
 
 from soaflow.errors import ConfigError
 from soaflow.files import write_json
-from soaflow.report.classes import draw_classes
 from soaflow.report.response import draw_response
 from soaflow.report.style import picture
-from soaflow.report.tagging import draw_tagging
 from soaflow.report.validation import ValidationRows, read_validation_rows
 
 Figures = dict[str, Any]
@@ -85,8 +83,12 @@ def _response(figure: Figure, rows: ValidationRows, title: str, _target: Mapping
 
 
 def _tagging(figure: Figure, rows: ValidationRows, title: str, target: Mapping[str, Any]) -> Figures:
+    from soaflow.report.tagging import draw_tagging  # noqa: PLC0415  it loads scikit-learn, for 1 s
+
     return draw_tagging(figure, rows, title, target.get("equals"))
 
 
 def _classes(figure: Figure, rows: ValidationRows, title: str, _target: Mapping[str, Any]) -> Figures:
+    from soaflow.report.classes import draw_classes  # noqa: PLC0415  it loads scikit-learn, for 1 s
+
     return draw_classes(figure, rows, title)
