@@ -9,6 +9,7 @@ of the first run, is held against it, and then takes these weights through every
 
 import argparse
 import copy
+import fnmatch
 import itertools
 import os
 import shutil
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from soaflow.errors import ConfigError, OutputError, SoaflowError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -32,9 +35,19 @@ OF_TRAINING = ("events", "event files", "weights", "origins", "learning curves")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run twice, and print the tables; 1 if something differs that should not."""
+    """Run twice, and print the tables; 1 if something differs that should not, 2 for the user's mistakes."""
     options = _options(arguments)
-    config = chosen(yaml.safe_load(options.config.read_text(encoding="utf-8")), options.models)
+    try:
+        config = chosen(read_config(options.config), options.models)
+        check_is_not_copied(options.folder)
+    except SoaflowError as error:
+        print(f"soaflow: error: {error}", file=sys.stderr)
+        return 2
+    return run_twice(options, config)
+
+
+def run_twice(options: argparse.Namespace, config: Mapping[str, Any]) -> int:
+    """Run a configuration in two fresh folders, and return the exit code."""
     first, second = (fresh_folder(options.folder / name) for name in ("first", "second"))
 
     say("first run")
@@ -86,6 +99,47 @@ def say(sentence: str) -> None:
     print(f"\n== {sentence}", flush=True)
 
 
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a configuration; whether it is sound, Snakemake finds out.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, or has no models.
+    """
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}): name a configuration") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        where = " ".join(str(error).split())
+        raise ConfigError(f"{path} cannot be read as YAML ({where}): name a configuration") from error
+    if not isinstance(config, dict) or not isinstance(config.get("models"), dict):
+        raise ConfigError(f"{path} has no models: name a configuration")
+    return config
+
+
+def check_is_not_copied(folder: Path) -> None:
+    """Check that the folder of both runs is no part of what is copied into it, nor the other way round.
+
+    Raises
+    ------
+    OutputError
+        If it is.
+    """
+    inner = folder.resolve()
+    if CHECKOUT.is_relative_to(inner / "first") or CHECKOUT.is_relative_to(inner / "second"):
+        raise OutputError(f"{folder} would lose this checkout, which lies in it: name another folder")
+    if not inner.is_relative_to(CHECKOUT):
+        return
+    parts = inner.relative_to(CHECKOUT).parts
+    if not any(fnmatch.fnmatch(part, pattern) for part in parts for pattern in NOT_COPIED):
+        raise OutputError(
+            f"{folder} lies in this checkout, of which it is to hold copies: name a folder elsewhere, "
+            "or 'reproduced'"
+        )
+
+
 def fresh_folder(folder: Path) -> Path:
     """Copy the checkout without its results; a folder of that name from an earlier time is removed."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -94,11 +148,20 @@ def fresh_folder(folder: Path) -> Path:
 
 
 def chosen(whole: Mapping[str, Any], models: Collection[str]) -> dict[str, Any]:
-    """Return the configuration with these models alone, and with the datasets that they use; all if none."""
+    """Return the configuration with these models alone, and with the datasets that they use; all if none.
+
+    Raises
+    ------
+    ConfigError
+        If one of them is not there.
+    """
     config = copy.deepcopy(dict(whole))
     if models:
         if unknown := set(models) - set(config["models"]):
-            raise SystemExit(f"there is no model {min(unknown)}: choose of {', '.join(config['models'])}")
+            raise ConfigError(
+                f"there is no model '{min(unknown)}' in the configuration: choose of "
+                f"{', '.join(config['models'])}"
+            )
         config["models"] = {name: config["models"][name] for name in config["models"] if name in models}
         used = {dataset for model in config["models"].values() for dataset in datasets_of(model)}
         config["datasets"] = {name: entry for name, entry in config["datasets"].items() if name in used}

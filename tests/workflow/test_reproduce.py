@@ -3,8 +3,71 @@
 import copy
 
 import pytest
+import yaml
 
 pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture
+def mistaken(make_checkout, test_config, tmp_path):
+    """A function that asks for something that cannot be, and returns what is said of it."""
+    checkout = make_checkout(tmp_path / "checkout", test_config)
+    before = sorted(checkout.folder.rglob("*"))
+
+    def ask(*arguments):
+        done = checkout.run(["workflow/reproduce.py"], *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert sorted(path for path in checkout.folder.rglob("*") if "__pycache__" not in str(path)) == before
+        return done.stderr.removeprefix("soaflow: error: ")
+
+    return ask
+
+
+def test_a_model_that_is_not_there_is_named(mistaken):
+    assert mistaken("--models", "SimpleNet", "SimplNet").startswith(
+        "there is no model 'SimplNet' in the configuration: choose of SimpleNet, "
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "other.yaml cannot be read (No such file or directory): name a configuration\n"),
+        (b"\xff", "other.yaml cannot be read as YAML ('utf-8' codec can't decode byte 0xff"),
+        (b"a: [", "other.yaml cannot be read as YAML (while parsing a flow node"),
+        (b"models: [1]", "other.yaml has no models: name a configuration\n"),
+        (b"just words", "other.yaml has no models: name a configuration\n"),
+    ],
+)
+def test_a_configuration_that_cannot_be_read_is_named(mistaken, tmp_path, content, said):
+    if content is not None:
+        (tmp_path / "other.yaml").write_bytes(content)
+    found = mistaken("--config", "../other.yaml")
+    assert found.startswith(f"../{said}")
+    assert found.count("\n") == 1
+
+
+def test_a_folder_that_would_be_copied_into_itself_is_refused(mistaken):
+    for folder in ("twice", "config/twice", "."):
+        assert mistaken("--folder", folder).startswith(f"{folder} lies in this checkout, of which it is to ")
+
+
+def test_a_folder_whose_runs_would_replace_the_checkout_is_refused(make_checkout, test_config, tmp_path):
+    checkout = make_checkout(tmp_path / "first", test_config)
+    done = checkout.run(["workflow/reproduce.py"], "--folder", "..")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "soaflow: error: .. would lose this checkout, which lies in it: name another folder\n",
+    )
+    assert (checkout.folder / "workflow/reproduce.py").exists()
+
+
+@pytest.mark.parametrize("folder", ["reproduced", "results/twice", "../twice"])
+def test_a_folder_that_is_not_copied_is_taken(make_checkout, test_config, tmp_path, folder):
+    checkout = make_checkout(tmp_path / "checkout", test_config)
+    (checkout.folder / "broken.yaml").write_text(yaml.safe_dump({"models": {}}))
+    done = checkout.run(["workflow/reproduce.py"], "--folder", folder, "--config", "broken.yaml")
+    assert done.stderr.startswith(f"the run in {folder}/first failed: see ")
 
 
 @pytest.fixture(scope="module")
