@@ -8,14 +8,37 @@ The invariant: a range comes as native numbers, rows first, and nothing is kept 
 (3, [[1.0, 4.0], [2.0, 5.0]], True)
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+VALUES_PER_CHUNK = 1 << 18
+"""Values looked at at a time; bounds the memory, and changes no figure."""
+
 Read = Callable[[slice], npt.NDArray[Any]]
 """Gives the values of a range of rows, in their order."""
+
+
+def in_chunks(shape: Sequence[int], values_per_chunk: int = VALUES_PER_CHUNK) -> Iterator[slice]:
+    """Yield ranges of whole rows of about so many values, from the first row on.
+
+    Parameters
+    ----------
+    shape
+        Rows first, then the block of a row.
+    values_per_chunk
+        At least one row is in a range, whatever this is.
+
+    >>> list(in_chunks((5, 3), 8))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    rows = shape[0]
+    step = max(1, values_per_chunk // max(1, math.prod(shape[1:])))
+    for begin in range(0, rows, step):
+        yield slice(begin, min(begin + step, rows))
 
 
 class Values(Protocol):

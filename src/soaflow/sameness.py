@@ -17,11 +17,8 @@ import numpy.typing as npt
 
 from soaflow.distances import absolute_differences, magnitudes, rounded, same_bits, ulp_distances
 from soaflow.envelope import Envelope, extended, is_envelope, joined
-from soaflow.rows import Values
+from soaflow.rows import VALUES_PER_CHUNK, Values, in_chunks
 from soaflow.soa.layout import Item
-
-VALUES_PER_CHUNK = 1 << 18
-"""Values looked at at a time; bounds the memory, and changes no figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +137,8 @@ def sameness(
     if first.shape != other.shape or not (floating or first.dtype == other.dtype):
         raise ValueError(f"the values are {first.dtype} {first.shape} and {other.dtype} {other.shape}")
     found = Sameness.of_nothing()
-    step = max(1, values_per_chunk // max(1, int(np.prod(first.shape[1:]))))
-    for begin in range(0, first.shape[0], step):
-        found = found.joined(
-            _of_chunk(first[begin : begin + step], other[begin : begin + step], shard, begin)
-        )
+    for chunk in in_chunks(first.shape, values_per_chunk):
+        found = found.joined(_of_chunk(first[chunk], other[chunk], shard, chunk.start))
     return found
 
 

@@ -85,15 +85,15 @@ class Cost:
     mebibytes: float
 
 
-def configuration(inference_jobs: int) -> dict[str, Any]:
-    """Return a configuration of one model with so many inference jobs, the reference's included."""
+def configuration(shards: int, events_of_shard: int, variants: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration of one model in these variants on so many shards of so many events."""
     return {
         "seed": 1,
         "datasets": {
             "toy": {
                 "source": "toy",
-                "events": inference_jobs,
-                "shards": inference_jobs // JOBS_OF_A_SHARD,
+                "events": shards * events_of_shard,
+                "shards": shards,
                 "collections": ["particles"],
             }
         },
@@ -106,9 +106,15 @@ def configuration(inference_jobs: int) -> dict[str, Any]:
                 "outputs": [{"name": "reco_pt", "items": [{"name": "reco_pt", "dtype": "float32"}]}],
             }
         },
-        "variants": {name: {"backend": name} for name in VARIANTS},
+        "variants": variants,
         "tolerances": {"float32": {"absolute": 1.0e-5, "relative": 1.0e-4}},
     }
+
+
+def many_jobs(inference_jobs: int) -> dict[str, Any]:
+    """Return a configuration with so many inference jobs, the reference's included."""
+    variants = {name: {"backend": name} for name in VARIANTS}
+    return configuration(inference_jobs // JOBS_OF_A_SHARD, JOBS_OF_A_SHARD, variants)
 
 
 def write_floor(jobs: list[Planned], folder: Path) -> None:
@@ -212,7 +218,7 @@ def shape(jobs: list[Planned]) -> dict[str, int]:
 def compare(inference_jobs: int, folder: Path, repetitions: int) -> str:
     """Return a row of the table: the cheapest of some dry runs of each, in turn."""
     config = folder / "config.yaml"
-    config.write_text(yaml.safe_dump(configuration(inference_jobs)))
+    config.write_text(yaml.safe_dump(many_jobs(inference_jobs)))
     jobs = plan(REPOSITORY / "Snakefile", folder, str(config))
     write_floor(jobs, folder)
     assert shape(plan(folder / "Snakefile", folder)) == shape(jobs)

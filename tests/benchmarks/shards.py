@@ -14,15 +14,17 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
 import checkouts  # noqa: E402  in a folder that pytest alone knows
+import planning  # noqa: E402  beside this script
 
 EVENTS = 10_000
 """Of a shard: some 100 000 particles, which are the rows."""
+
+VARIANTS = {"aot": {"backend": "aot", "batch_size": 1024}}
 
 TARGET = "results/verdicts/toy/SimpleNet.aot.json"
 
@@ -34,32 +36,6 @@ class Cost:
     snakemake: float
     jobs: float
     mebibytes: float
-
-
-def configuration(shards: int) -> dict[str, Any]:
-    """Return a configuration of one model in one variant on so many shards."""
-    return {
-        "seed": 1,
-        "datasets": {
-            "toy": {
-                "source": "toy",
-                "events": shards * EVENTS,
-                "shards": shards,
-                "collections": ["particles"],
-            }
-        },
-        "models": {
-            "SimpleNet": {
-                "class": "soaflow.models.simple_net:SimpleNet",
-                "datasets": ["toy"],
-                "measure_speed": False,
-                "inputs": [{"name": "particles", "collection": "particles", "items": ["pt", "eta", "phi"]}],
-                "outputs": [{"name": "reco_pt", "items": [{"name": "reco_pt", "dtype": "float32"}]}],
-            }
-        },
-        "variants": {"aot": {"backend": "aot", "batch_size": 1024}},
-        "tolerances": {"float32": {"absolute": 1.0e-5, "relative": 1.0e-4}},
-    }
 
 
 def run_cost(folder: Path) -> Cost:
@@ -96,7 +72,9 @@ def print_table(numbers: list[int]) -> None:
     previous: tuple[int, Cost] | None = None
     for shards in numbers:
         with tempfile.TemporaryDirectory() as name:
-            checkout = checkouts.make_checkout(Path(name) / "checkout", configuration(shards))
+            checkout = checkouts.make_checkout(
+                Path(name) / "checkout", planning.configuration(shards, EVENTS, VARIANTS)
+            )
             exported = checkout.snakemake("--", "results/artifacts/SimpleNet.float32.native.balanced.pt2")
             assert exported.returncode == 0, exported.stderr
             cost = run_cost(checkout.folder)

@@ -19,7 +19,7 @@ def planning():
 
 def planned(planning, folder, inference_jobs):
     config = folder / "config.yaml"
-    config.write_text(yaml.safe_dump(planning.configuration(inference_jobs)))
+    config.write_text(yaml.safe_dump(planning.many_jobs(inference_jobs)))
     return planning.plan(planning.REPOSITORY / "Snakefile", folder, str(config))
 
 

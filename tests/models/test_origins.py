@@ -8,6 +8,7 @@ from soaflow.models.origins import (
     GIVEN,
     INITIAL,
     TRAINED,
+    origin_of_export,
     origin_path,
     read_origin,
     write_given_origin,
@@ -140,3 +141,14 @@ def test_an_origin_of_other_weights_is_not_passed_on(weights, taken):
     weights.write_bytes(b"others")
     with pytest.raises(ArtifactError, match="is that of other weights"):
         write_given_origin(taken, weights)
+
+
+def test_an_export_comes_from_a_model_two_codes_and_weights(weights):
+    write_origin(weights, INITIAL)
+    model = {"class_path": "a:B", "arguments": {}, "seed": 1}
+    assert origin_of_export(weights, model, model_code="m", export_code="e") == {
+        **model,
+        "model_code_sha256": "m",
+        "export_code_sha256": "e",
+        **read_origin(weights),
+    }

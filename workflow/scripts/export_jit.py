@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 with job_log(snakemake.log[0], snakemake.input):
     from soaflow.export.jit import write_jit
     from soaflow.models.loading import build_model
-    from soaflow.models.origins import read_origin
+    from soaflow.models.origins import origin_of_export
     from soaflow.models.weights import read_weights
     from soaflow.soa.signature import Signature
 
@@ -24,11 +24,11 @@ with job_log(snakemake.log[0], snakemake.input):
         snakemake.output.artifact,
         model_name=snakemake.wildcards.model,
         dtype=snakemake.wildcards.dtype,
-        origin={
-            **snakemake.params.model,
-            "model_code_sha256": snakemake.params.model_code,
-            "export_code_sha256": snakemake.params.code,
-            **read_origin(snakemake.input.weights),
-        },
+        origin=origin_of_export(
+            snakemake.input.weights,
+            snakemake.params.model,
+            model_code=snakemake.params.model_code,
+            export_code=snakemake.params.code,
+        ),
         mode=snakemake.params.mode,
     )

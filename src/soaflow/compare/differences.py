@@ -21,10 +21,7 @@ from soaflow.compare.places import ROWS_KEPT, Largest, Place, WorstRow, worst_of
 from soaflow.compare.ulp import UlpHistogram
 from soaflow.distances import absolute_differences, magnitudes, rounded, same_bits, ulp_distances
 from soaflow.envelope import Envelope, extended
-from soaflow.rows import Values
-
-VALUES_PER_CHUNK = 1 << 18
-"""Values compared at a time; bounds the memory, and changes no statistic."""
+from soaflow.rows import VALUES_PER_CHUNK, Values, in_chunks
 
 _LARGEST = float(np.finfo(np.float64).max)
 
@@ -60,12 +57,10 @@ def differences(
         raise ValueError(
             f"the reference is {reference.dtype} {reference.shape}, the values {values.dtype} {values.shape}"
         )
-    rows, shape = reference.shape[0], reference.shape[1:]
-    running = _Running(shape, shard)
-    step = max(1, values_per_chunk // max(1, int(np.prod(shape))))
-    for begin in range(0, rows, step):
-        running.add(reference[begin : begin + step], values[begin : begin + step], begin)
-    return running.result(rows)
+    running = _Running(reference.shape[1:], shard)
+    for chunk in in_chunks(reference.shape, values_per_chunk):
+        running.add(reference[chunk], values[chunk], chunk.start)
+    return running.result(reference.shape[0])
 
 
 class _Running:

@@ -111,5 +111,28 @@ def read_origin(weights: Path | str) -> dict[str, Any]:
     return {_WEIGHTS: digest, "weights": origin}
 
 
+def origin_of_export(
+    weights: Path | str, model: Mapping[str, Any], *, model_code: str, export_code: str
+) -> dict[str, Any]:
+    """Return what a program or artifact comes from, for its passport.
+
+    Parameters
+    ----------
+    weights
+        The file that the model has its weights from.
+    model
+        What makes the model: class, arguments and seed.
+    model_code, export_code
+        Digests of the model's code and of the code that exports it.
+
+    Raises
+    ------
+    ArtifactError
+        As `read_origin`.
+    """
+    codes = {"model_code_sha256": model_code, "export_code_sha256": export_code}
+    return {**model, **codes, **read_origin(weights)}
+
+
 def _short_name(path: Path) -> str:
     return "/".join(path.parts[-2:])

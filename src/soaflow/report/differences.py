@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from soaflow.report.documents import described_by, read_documents
+from soaflow.report.documents import described_by, outputs_of, read_documents, units_of_outputs, variants_of
 from soaflow.report.style import (
     FAINT,
     LINE_STYLES,
@@ -121,7 +121,7 @@ def plot_differences(verdicts: Sequence[Path | str], plot: Path | str, *, model:
     """
     documents = read_documents(verdicts)
     with described_by(verdicts):
-        outputs = {entry["item"]: entry["unit"] for document in documents for entry in document["outputs"]}
+        outputs = units_of_outputs(documents)
         edges = [np.array(document["histogram_edges"], float) for document in documents]
         ulp_edges = [document["ulp_edges"] for document in documents]
         lines = {item: lines_of(documents, item) for item in outputs}
@@ -147,7 +147,7 @@ def plot_differences(verdicts: Sequence[Path | str], plot: Path | str, *, model:
 
 def lines_of(documents: Sequence[Document], item: str) -> list[Line]:
     """Return the lines of an output, in the order in which their first variants appear."""
-    variants = list(dict.fromkeys(str(document["variant"]) for document in documents))
+    variants = variants_of(documents)
     palette = colours(len(variants))
     found: dict[tuple[bytes, ...], Line] = {}
     for index, variant in enumerate(variants):
@@ -163,12 +163,7 @@ def lines_of(documents: Sequence[Document], item: str) -> list[Line]:
 
 
 def _added(documents: Iterable[Document], variant: str, item: str) -> Histograms:
-    chosen = [
-        entry["differences"]
-        for document in documents
-        for entry in document["outputs"]
-        if (document["variant"], entry["item"]) == (variant, item)
-    ]
+    chosen = [entry["differences"] for entry in outputs_of(documents, variant, item)]
     absolute, relative = (np.sum([_with_ends(entry[kind]) for entry in chosen], axis=0) for kind in KINDS)
     return Histograms(
         absolute,

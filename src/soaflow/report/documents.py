@@ -5,7 +5,7 @@ A file without such a key is refused with its name.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,26 @@ def read_table(path: Path | str, columns: Sequence[str]) -> list[dict[str, str]]
     if wrong := [number for number, line in enumerate(lines, 1) if len(line) != len(columns)]:
         raise StorageError(f"{path} has another number of cells in line {wrong[0]}: make it again")
     return [dict(zip(columns, line, strict=True)) for line in lines[1:]]
+
+
+def variants_of(documents: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the variants that verdicts are of, in their order, each once."""
+    return list(dict.fromkeys(str(document["variant"]) for document in documents))
+
+
+def units_of_outputs(documents: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the unit of each output that verdicts are about, by its item, in their order."""
+    return {entry["item"]: entry["unit"] for document in documents for entry in document["outputs"]}
+
+
+def outputs_of(documents: Iterable[Mapping[str, Any]], variant: str, item: str) -> list[dict[str, Any]]:
+    """Return what the verdicts of all datasets say of an output of a variant."""
+    return [
+        entry
+        for document in documents
+        for entry in document["outputs"]
+        if (document["variant"], entry["item"]) == (variant, item)
+    ]
 
 
 @contextmanager

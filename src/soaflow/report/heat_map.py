@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from soaflow.report.documents import described_by, read_documents
+from soaflow.report.documents import described_by, read_documents, variants_of
 from soaflow.report.style import FAIL, FAINT, INK, PASS, headline, nothing_to_show, picture
 from soaflow.report.verdict_matrix import state_of
 
@@ -108,7 +108,7 @@ def plot_heat_map(verdicts: Sequence[Path | str], plot: Path | str) -> None:
     documents = read_documents(verdicts)
     with described_by(verdicts):
         heat = heat_of(documents)
-        variants = list(dict.fromkeys(str(document["variant"]) for document in documents))
+        variants = variants_of(documents)
     width, height = 2.2 + _WIDTH * max(4, len(variants)), 1.5 + _HEIGHT * max(1, len(heat))
     with picture(plot, width, height) as figure:
         axes = figure.subplots()

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from soaflow.report.density import draw_density
-from soaflow.report.documents import described_by, read_documents
+from soaflow.report.documents import described_by, outputs_of, read_documents, units_of_outputs, variants_of
 from soaflow.report.panels import variant_panels
 from soaflow.report.style import FAIL, PALETTE, counted, headline, nothing_to_show, with_unit
 
@@ -144,22 +144,14 @@ def plot_magnitudes(verdicts: Sequence[Path | str], plot: Path | str, *, model: 
     """
     documents = read_documents(verdicts)
     with described_by(verdicts):
-        variants = list(dict.fromkeys(str(document["variant"]) for document in documents))
-        outputs = {entry["item"]: entry["unit"] for document in documents for entry in document["outputs"]}
+        variants, outputs = variants_of(documents), units_of_outputs(documents)
         edges = [
             np.array(entry["differences"]["by_magnitude"]["edges"], float)
             for document in documents
             for entry in document["outputs"]
         ]
         entries = {
-            (item, variant): [
-                entry
-                for document in documents
-                for entry in document["outputs"]
-                if (document["variant"], entry["item"]) == (variant, item)
-            ]
-            for item in outputs
-            for variant in variants
+            (item, variant): outputs_of(documents, variant, item) for item in outputs for variant in variants
         }
         cells = {key: _added(found) for key, found in entries.items()}
         guides = {key: guides_of(found) for key, found in entries.items()}

@@ -13,14 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from soaflow.errors import StorageError
+from soaflow.rows import VALUES_PER_CHUNK, in_chunks
 from soaflow.soa.signature import PREDICTION_COLLECTION
 from soaflow.soa.storage import PREDICTIONS, FileHeader, MappedBlob, map_blob, read_header
 
 COLUMNS, PARITY_ROWS, RESIDUAL_ROWS = 60, 48, 41
 """Cells of a plot. The rows of the residuals are odd in number, so that zero is in the middle of one."""
-
-VALUES_PER_CHUNK = 1 << 18
-"""Values looked at at a time; bounds the memory, and changes no count."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,9 +41,8 @@ class Shard:
     ) -> Iterator[tuple[Floats, Floats]]:
         """Give references and values of an item, each of one dimension, of some whole rows at a time."""
         reference, values = (_rows_first(blob, item) for blob in (self.reference, self.candidate))
-        step = max(1, values_per_chunk // max(1, int(np.prod(values.shape[1:]))))
-        for begin in range(0, len(values), step):
-            expected, found = (array[begin : begin + step].reshape(-1) for array in (reference, values))
+        for chunk in in_chunks(values.shape, values_per_chunk):
+            expected, found = (array[chunk].reshape(-1) for array in (reference, values))
             yield expected.astype(np.float64), found.astype(np.float64)
 
 
