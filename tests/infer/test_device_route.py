@@ -15,7 +15,7 @@ from torch import nn
 from soaflow.errors import DeviceError, ModelError, OutOfDeviceMemoryError, ProofError
 from soaflow.files import sha256_of_file
 from soaflow.infer import chunks, device_route, device_slots, run_maps
-from soaflow.infer.places import OnDevice
+from soaflow.infer.device_place import OnDevice
 from soaflow.infer.proof import read_proof
 from soaflow.infer.variants import Backend, Device, Variant
 from soaflow.soa.layout import Item, ItemKind, Layout
