@@ -1,6 +1,6 @@
 """A device with its own memory as the place where a model runs.
 
-The invariant: no more of a run is on the device at once than was asked for, whatever its rows.
+The invariant: what is on the device at once grows with the batch, and not with the rows of the run.
 """
 
 from contextlib import AbstractContextManager
@@ -21,7 +21,7 @@ class OnDevice:
     accelerator
         The device.
     chunk_bytes
-        About how many bytes of inputs or of outputs, whichever are more, are on the way at once.
+        About how many bytes of inputs or of outputs, whichever are more, a chunk has at most.
     """
 
     def __init__(self, accelerator: Accelerator, chunk_bytes: int = CHUNK_BYTES) -> None:
@@ -30,7 +30,7 @@ class OnDevice:
         self._chunk_bytes = chunk_bytes
 
     def plan(self, rows: int, batch_size: int, read: Layout, written: Layout) -> ChunkPlan:
-        """Return chunks of about the bytes that were asked for."""
+        """Return chunks of at most about the bytes that were asked for, in which copies and calls overlap."""
         widest = max(row_bytes(read), row_bytes(written), 1)
         return ChunkPlan.of_bytes(rows, batch_size, widest, self._chunk_bytes)
 
