@@ -158,7 +158,7 @@ class FakeAccelerator:
         self.streams: list[FakeStream] = []
         self.current: list[FakeStream] = []
         self.captures = 0
-        self.refusing_to_capture = False
+        self.capture_fails_with: Exception | None = None
 
     def stream(self) -> FakeStream:
         self.streams.append(FakeStream())
@@ -185,8 +185,11 @@ class FakeAccelerator:
 
     def captured(self, stream: FakeStream, work: Callable[[], None]) -> Callable[[], None]:
         assert self.current == [stream]
-        if self.refusing_to_capture:
-            raise RuntimeError("operation not permitted when stream is capturing\nmore")
+        if self.capture_fails_with:
+            try:
+                raise self.capture_fails_with
+            finally:  # as torch does, when it ends the capture
+                raise RuntimeError("operation failed due to a previous error during capture")
         self.captures += 1
         with Recorded() as recorded:
             work()

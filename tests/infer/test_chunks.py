@@ -186,6 +186,21 @@ def test_a_run_is_at_least_four_chunks_where_they_are_worth_their_copies(rows, b
     assert plan == ChunkPlan(rows, batch_size, chunk_rows)
 
 
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "chunk_rows"),
+    [
+        (16 * MIB, MIB, 2 * MIB),
+        (MIB, 256, 64 * 256),  # no graph of more calls
+        (1000, 64, 4 * 64),  # so that there are some to replay, though they are no MiB
+        (100, 64, 64),
+        (1000, 0, 1000),
+    ],
+)
+def test_chunks_whose_calls_are_captured_are_short(rows, batch_size, chunk_rows):
+    plan = ChunkPlan.of_bytes(rows, batch_size, row_bytes=1, chunk_bytes=2 * MIB, captured=True)
+    assert (plan.rows, plan.chunk_rows) == (rows, chunk_rows)
+
+
 def test_a_plan_is_halved_down_to_one_batch():
     plan, seen = ChunkPlan(rows=1000, batch_size=64, chunk_rows=448), []
     while plan:

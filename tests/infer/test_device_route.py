@@ -436,28 +436,57 @@ def test_a_model_that_no_call_fits_is_an_error(bench, particles):
 # CUDA graphs
 
 
-@pytest.mark.parametrize("rows", [40, 120, 290])
-def test_full_chunks_are_captured_once_a_slot_and_give_the_same_bytes(bench, particles, rows):
+@pytest.mark.parametrize(
+    ("rows", "in_chunk", "chunks", "captures"),
+    [(20, 1, 2, 0), (25, 1, 3, 0), (30, 1, 3, 1), (40, 1, 4, 2), (120, 3, 4, 2), (290, 4, 8, 2)],
+)
+def test_full_chunks_are_captured_once_a_slot_and_give_the_same_bytes(
+    bench, particles, capsys, rows, in_chunk, chunks, captures
+):
     particles(bench.events, rows)
     bench.run(batch_size=10)
     expected = sha256_of_file(bench.predictions)
     accelerator = FakeAccelerator()
     proof = on_device(bench, batch_size=10, chunk_rows=40, accelerator=accelerator, graphs=True)
     assert sha256_of_file(bench.predictions) == expected
-    captured = {40: 0, 120: 1, 290: 2}[rows]
-    assert accelerator.captures == captured
-    assert proof.calls_captured == 4 * captured
-    assert proof.batches_replayed == 4 * max(0, rows // 40 - 2)
-    assert proof.batches == len(proof.batch_seconds) == rows // 10
+    assert (proof.chunk_rows, proof.chunks) == (10 * in_chunk, chunks)
+    assert accelerator.captures == captures
+    assert proof.calls_captured == in_chunk * captures
+    assert proof.batches_replayed == in_chunk * max(0, rows // proof.chunk_rows - 2)
+    assert proof.batches == len(proof.batch_seconds) == -(-rows // 10)
+    assert ("'cuda_graphs' had no effect" in capsys.readouterr().err) == (captures == 0)
+
+
+def test_graphs_that_are_never_replayed_are_told_with_the_remedy(bench, particles, capsys):
+    particles(bench.events, 40)
+    on_device(bench, graphs=True)
+    assert capsys.readouterr().err == (
+        f"warning: model M, variant plain, {bench.events}: key 'cuda_graphs' had no effect, because calls "
+        "are replayed from the third full chunk on, and 40 rows in calls of 40 are 1: give the variant a "
+        "batch_size that goes into the rows at least three times, or remove the key\n"
+    )
+    particles(bench.events, 0)
+    on_device(bench, graphs=True)
+    on_device(bench)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_model_that_cannot_be_captured_is_told_so(bench, particles):
     particles(bench.events, 300)
     accelerator = FakeAccelerator()
-    accelerator.refusing_to_capture = True
+    accelerator.capture_fails_with = RuntimeError("operation not permitted when stream is capturing\nmore")
     with pytest.raises(
         ModelError,
         match=r"captured in a CUDA graph \(operation not permitted when stream is capturing\): remove",
     ):
+        on_device(bench, batch_size=10, chunk_rows=40, accelerator=accelerator, graphs=True)
+    assert bench.leftovers() == []
+
+
+def test_a_capture_that_memory_does_not_hold_is_tried_with_smaller_chunks(bench, particles):
+    particles(bench.events, 300)
+    accelerator = FakeAccelerator()
+    accelerator.capture_fails_with = torch.OutOfMemoryError("CUDA out of memory.")
+    with pytest.raises(OutOfDeviceMemoryError, match="does not hold 10 rows in calls of 10"):
         on_device(bench, batch_size=10, chunk_rows=40, accelerator=accelerator, graphs=True)
     assert bench.leftovers() == []

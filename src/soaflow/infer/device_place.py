@@ -29,10 +29,12 @@ class OnDevice:
         self._accelerator = accelerator
         self._chunk_bytes = chunk_bytes
 
-    def plan(self, rows: int, batch_size: int, read: Layout, written: Layout) -> ChunkPlan:
+    def plan(
+        self, rows: int, batch_size: int, read: Layout, written: Layout, *, captured: bool = False
+    ) -> ChunkPlan:
         """Return chunks of at most about the bytes that were asked for, in which copies and calls overlap."""
         widest = max(row_bytes(read), row_bytes(written), 1)
-        return ChunkPlan.of_bytes(rows, batch_size, widest, self._chunk_bytes)
+        return ChunkPlan.of_bytes(rows, batch_size, widest, self._chunk_bytes, captured=captured)
 
     def route(self, task: Task) -> AbstractContextManager[Route]:
         """Return the route through the device."""

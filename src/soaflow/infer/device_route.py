@@ -15,6 +15,7 @@ from soaflow.errors import OutOfDeviceMemoryError
 from soaflow.infer.accelerators import Accelerator
 from soaflow.infer.chunks import Chunk, scalar_regions
 from soaflow.infer.device_slots import DeviceSlot, bytes_on
+from soaflow.infer.failures import with_causes
 from soaflow.infer.routes import Task
 from soaflow.infer.run_maps import RunMaps
 from soaflow.infer.timers import Clock, DeviceTimes
@@ -54,19 +55,13 @@ def device_route(accelerator: Accelerator, task: Task) -> Iterator["DeviceRoute"
         try:
             yield DeviceRoute(accelerator, task, maps, slots)
         except Exception as error:
-            if any(map(accelerator.ran_out_of_memory, _with_causes(error))):
+            if any(map(accelerator.ran_out_of_memory, with_causes(error))):
                 plan = task.plan
                 raise OutOfDeviceMemoryError(
                     f"the memory of {accelerator.device} does not hold {plan.chunk_rows} rows in calls of "
                     f"{plan.batch_size}: give the variant a smaller batch_size, or the job a larger device"
                 ) from None
             raise
-
-
-def _with_causes(error: BaseException | None) -> Iterator[Exception]:
-    while isinstance(error, Exception):
-        yield error
-        error = error.__cause__
 
 
 class DeviceRoute:

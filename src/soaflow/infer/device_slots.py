@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from soaflow.errors import ModelError
 from soaflow.infer.accelerators import Accelerator
 from soaflow.infer.chunks import Chunk
+from soaflow.infer.failures import reason_of, with_causes
 from soaflow.infer.routes import Task
 from soaflow.infer.run_maps import RunMaps
 from soaflow.infer.tensors import Outputs, OutputTensor, input_tensor
@@ -119,7 +120,7 @@ class DeviceSlot:
 
 
 class _Captured:
-    """The calls of a full chunk in a slot, captured at the second one.
+    """The calls of a full chunk in a slot, captured at the second one and replayed from there on.
 
     The first is called batch by batch, because libraries allocate and choose algorithms in their first calls.
     """
@@ -145,10 +146,10 @@ class _Captured:
             try:
                 self._replay = self._accelerator.captured(self._stream, call_batches)
             except Exception as error:
-                reason = str(error.__cause__ or error).strip().partition("\n")[0]
+                *_, first = with_causes(error)  # the end of a capture that failed raises one of its own
                 raise ModelError(
-                    f"its calls cannot be captured in a CUDA graph ({reason}): remove key 'cuda_graphs' from "
-                    "the variant"
+                    f"its calls cannot be captured in a CUDA graph ({reason_of(first)}): remove key "
+                    "'cuda_graphs' from the variant"
                 ) from error
         return self._replay
 

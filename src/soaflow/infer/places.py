@@ -27,7 +27,9 @@ class Place(Protocol):
 
     tensors: TensorLibrary
 
-    def plan(self, rows: int, batch_size: int, read: Layout, written: Layout) -> ChunkPlan:
+    def plan(
+        self, rows: int, batch_size: int, read: Layout, written: Layout, *, captured: bool = False
+    ) -> ChunkPlan:
         """Say how the rows of a run are cut.
 
         Parameters
@@ -38,6 +40,8 @@ class Place(Protocol):
             Rows of a call; 0 for all.
         read, written
             The collection that the model slices, and that of its outputs.
+        captured
+            Whether the calls of a chunk are captured and replayed; of no effect on the CPU.
         """
 
     def route(self, task: Task) -> AbstractContextManager[Route]:
@@ -56,7 +60,15 @@ class InPlace:
     def __init__(self, tensors: TensorLibrary | None = None) -> None:
         self.tensors = tensors or torch_library()
 
-    def plan(self, rows: int, batch_size: int, read: Layout, written: Layout) -> ChunkPlan:  # noqa: ARG002
+    def plan(
+        self,
+        rows: int,
+        batch_size: int,
+        read: Layout,  # noqa: ARG002
+        written: Layout,  # noqa: ARG002
+        *,
+        captured: bool = False,  # noqa: ARG002
+    ) -> ChunkPlan:
         """Return one chunk of all rows."""
         return ChunkPlan.whole(rows, batch_size)
 

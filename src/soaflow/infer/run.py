@@ -20,6 +20,7 @@ from soaflow.errors import ModelError, OutOfDeviceMemoryError, SoaflowError
 from soaflow.infer import process
 from soaflow.infer.backends import Backend, CopyingBackend
 from soaflow.infer.chunks import Chunk, ChunkPlan, needed_bytes
+from soaflow.infer.failures import reason_of
 from soaflow.infer.places import Place, place_for
 from soaflow.infer.proof import QUANTILES, RAW_TIMES_KEPT, CollectionProof, Proof
 from soaflow.infer.routes import Route, Slot, Task
@@ -157,8 +158,13 @@ class ProvenRun:
             If the device's driver refuses something.
         """
         read = self._events.blobs[self._signature.sliced_collection].placement.layout
+        variant = self._variant
         plan = self._place.plan(
-            written.placement.rows, self._variant.batch_size, read, written.placement.layout
+            written.placement.rows,
+            variant.batch_size,
+            read,
+            written.placement.layout,
+            captured=variant.cuda_graphs,
         )
         refused: list[int] = []
         while True:
@@ -187,6 +193,8 @@ class ProvenRun:
                 loop.warm_up()
                 loop.run()
                 passed = process.ProcessTimes.now().since(clocks)
+            if task.graphs and plan.rows and not loop.batches_replayed:
+                print(f"warning: {label}: {_no_replay(plan)}", file=sys.stderr)
             return self._proof(task, loop, passed, refused)
 
     def _proof(
@@ -282,6 +290,15 @@ def _watching(backend: Backend, witness: Witness) -> Iterator[None]:
         backend.program = program
         if copying and copy:
             copying.copy = copy
+
+
+def _no_replay(plan: ChunkPlan) -> str:
+    full = plan.rows // plan.chunk_rows
+    return (
+        "key 'cuda_graphs' had no effect, because calls are replayed from the third full chunk on, and "
+        f"{plan.rows} rows in calls of {plan.batch_size} are {full}: give the variant a batch_size that goes "
+        "into the rows at least three times, or remove the key"
+    )
 
 
 @contextlib.contextmanager
@@ -416,12 +433,6 @@ class _Loop:
                 for tensor, values in zip(slot.inputs, tensors, strict=True)
             )
             raise ModelError(
-                f"the model fails on rows {begin} to {end} with the inputs {shapes}: {_reason(error)}; "
+                f"the model fails on rows {begin} to {end} with the inputs {shapes}: {reason_of(error)}; "
                 "make the model and the items of its inputs fit each other"
             ) from error
-
-
-def _reason(error: Exception) -> str:
-    """Return the one line that tells: TorchScript puts it last, under its own traceback."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return lines[-1] if lines[0].startswith("The following operation failed") else lines[0]
