@@ -140,6 +140,22 @@ def test_without_rows_nothing_is_called_and_the_file_is_empty(bench, particles):
         assert proof.seconds_to_first_result is None
 
 
+def test_a_device_warms_up_with_a_whole_batch_and_the_cpu_with_a_part(bench, particles):
+    rows = []
+
+    class Seen(Hungry):
+        def forward(self, particles):
+            rows.append(len(particles))
+            return super().forward(particles)
+
+    particles(bench.events, 3000)
+    on_device(bench, model=Seen(2000), batch_size=2000)
+    assert rows == [2000, 2000, 2000, 1000]
+    rows.clear()
+    bench.run(Seen(2000), batch_size=2000)
+    assert rows == [1024, 1024, 2000, 1000]
+
+
 # Faults that are planted
 
 

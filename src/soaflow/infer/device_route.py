@@ -80,6 +80,7 @@ class DeviceRoute:
     """
 
     clock = Clock.DEVICE
+    warm_up_rows = None  # TorchScript, cuDNN and Triton choose for the shapes that they see first
 
     def __init__(self, accelerator: Accelerator, task: Task, maps: RunMaps, slots: int) -> None:
         self._accelerator = accelerator

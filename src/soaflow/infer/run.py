@@ -34,9 +34,6 @@ from soaflow.soa.tensor_library import dtype_name
 WARM_UP_CALLS = 2
 """TorchScript profiles its first call and optimises for the second."""
 
-WARM_UP_ROWS = 1024
-"""The most rows of a warm-up call, so that it is cheap where a whole shard is one batch."""
-
 
 @dataclass(frozen=True, slots=True)
 class MappedEvents:
@@ -365,16 +362,17 @@ class _Loop:
             self._backend.check([tensor.batch(*batch, chunk.begin) for tensor in inputs])
 
     def warm_up(self) -> None:
-        """Run the model on the first rows, whose outputs the first batch will replace."""
+        """Run the model on rows of the first batch, whose outputs that batch will replace."""
         if not self._chunks:
             return
         chunk = self._chunks[0]
         slot = self.route.bring_in(chunk)
         index, begin, end = next(chunk.batches())
+        end = min(end, self.route.warm_up_rows or end)
         started = time.perf_counter()
         with slot.computing():
             for _ in range(WARM_UP_CALLS):
-                self._call(slot, chunk, index, begin, min(end, WARM_UP_ROWS))
+                self._call(slot, chunk, index, begin, end)
                 self.warm_up_calls += 1
         self.route.synchronize()
         self.warm_up_seconds = time.perf_counter() - started
