@@ -51,6 +51,7 @@ class FakeDriver:
     def __init__(self, *, refuses: Callable[[int, int, int], bool] = lambda *_: False) -> None:
         self.refuses = refuses
         self.failing = ""
+        self.seconds_of_a_copy = 0.0
         self.locked: dict[int, tuple[int, int]] = {}
         self.ever_locked: list[tuple[int, int, int]] = []
         self.copies: list[tuple[str, int, int]] = []
@@ -97,6 +98,7 @@ class FakeDriver:
         )
 
         def work() -> None:
+            time.sleep(self.seconds_of_a_copy)
             for line in range(height):
                 ctypes.memmove(target + line * target_pitch, source + line * source_pitch, width)
 

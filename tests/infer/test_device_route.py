@@ -326,6 +326,21 @@ def test_a_collection_that_is_sliced_and_seen_whole_crosses_once(bench, particle
         on_device(bench, model=Neighbours(), batch_size=16, chunk_rows=32, graphs=True)
 
 
+@pytest.mark.parametrize("batch_size", [0, 16])
+def test_all_copies_are_in_a_jobs_throughput_and_none_in_its_warm_up(bench, tracks, batch_size):
+    tracks(200)
+    accelerator = FakeAccelerator()
+    accelerator.library.seconds_of_a_copy = 0.05
+    proof = on_device(
+        bench, model=ChargePerTrack(), batch_size=batch_size, chunk_rows=16, accelerator=accelerator
+    )
+    copies = len(accelerator.library.copies)
+    assert copies == proof.transfers_in + proof.transfers_out >= 4
+    assert proof.rows / proof.rows_per_second >= 0.05 * copies
+    assert proof.warm_up_seconds < 0.05 * 3  # of the copies that come first
+    assert proof.batch_seconds_total < 0.05 * copies
+
+
 def test_scalars_that_are_not_shared_are_seen(bench, tracks, monkeypatch):
     tracks(200)
     bench.run(ChargePerTrack(), batch_size=16)

@@ -9,7 +9,7 @@ everything, so torch's allocator need not be told that streams share it.
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from soaflow.errors import OutOfDeviceMemoryError
 from soaflow.infer.accelerators import Accelerator
@@ -19,9 +19,6 @@ from soaflow.infer.failures import with_causes
 from soaflow.infer.routes import Task
 from soaflow.infer.run_maps import RunMaps
 from soaflow.infer.timers import Clock, DeviceTimes
-
-if TYPE_CHECKING:
-    import torch
 
 SLOTS = 2
 """One copies while the other computes."""
@@ -89,9 +86,11 @@ class DeviceRoute:
         self.crossing = maps.crossing
         streams = [accelerator.stream() for _ in range(slots)]
         self._times = DeviceTimes(accelerator.mark(streams[0]))
-        whole = self._bring_whole(streams)
+        self._whole = {
+            name: bytes_on(accelerator, streams[0], maps.placements[name].blob_bytes) for name in maps.whole
+        }
         self.slots = tuple(
-            DeviceSlot(number, accelerator, stream, task, maps=maps, whole=whole, times=self._times)
+            DeviceSlot(number, accelerator, stream, task, maps=maps, whole=self._whole, times=self._times)
             for number, stream in enumerate(streams)
         )
 
@@ -103,6 +102,8 @@ class DeviceRoute:
         """Return the slot with the rows of a chunk, or with their copies in its stream's queue."""
         slot = self.slot(chunk)
         if slot.holds != chunk.number:
+            if chunk.number == 0:
+                self._bring_whole()
             self._settle(slot)
             slot.begin(chunk)
             self._maps.send(chunk, slot.number, slot.received.data_ptr(), slot.stream.cuda_stream)
@@ -139,16 +140,12 @@ class DeviceRoute:
         """Return the time in which some batch ran."""
         return self._times.busy_seconds()
 
-    def _bring_whole(self, streams: Sequence[Any]) -> dict[str, "torch.Tensor"]:
+    def _bring_whole(self) -> None:
         """Bring what the model sees whole to the device; each stream waits for it."""
-        found = {
-            name: bytes_on(self._accelerator, streams[0], self._maps.placements[name].blob_bytes)
-            for name in self._maps.whole
-        }
-        for name, blob in found.items():
-            self._maps.send_whole(name, blob.data_ptr(), streams[0].cuda_stream)
-        self._let_wait(streams[0], streams[1:])
-        return found
+        first, *others = (slot.stream for slot in self.slots)
+        for name, blob in self._whole.items():
+            self._maps.send_whole(name, blob.data_ptr(), first.cuda_stream)
+        self._let_wait(first, others)
 
     def _share_scalars(self) -> None:
         """Copy the scalars, which came with the first chunk, from its slot to the other."""

@@ -369,6 +369,7 @@ class _Loop:
         slot = self.route.bring_in(chunk)
         index, begin, end = next(chunk.batches())
         end = min(end, self.route.warm_up_rows or end)
+        self.route.synchronize()  # what has crossed by now would have to without a warm-up too
         started = time.perf_counter()
         with slot.computing():
             for _ in range(WARM_UP_CALLS):
