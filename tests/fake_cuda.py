@@ -16,6 +16,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from soaflow.cuda_driver import CudaDriver
+from soaflow.infer.accelerators import says_out_of_memory
 
 
 class FakeStream:
@@ -160,6 +161,7 @@ class FakeAccelerator:
         self.streams: list[FakeStream] = []
         self.current: list[FakeStream] = []
         self.captures = 0
+        self.releases = 0
         self.capture_fails_with: Exception | None = None
 
     def stream(self) -> FakeStream:
@@ -198,4 +200,8 @@ class FakeAccelerator:
         return recorded.replay
 
     def ran_out_of_memory(self, error: Exception) -> bool:
-        return isinstance(error, torch.OutOfMemoryError)
+        return says_out_of_memory(error)
+
+    def release_unused(self) -> None:
+        assert all(stream.done == len(stream.queue) for stream in self.streams)
+        self.releases += 1

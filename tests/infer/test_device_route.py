@@ -3,6 +3,7 @@
 The device is `fake_cuda`'s: memory of its own, and copies that happen when somebody waits for them.
 """
 
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -409,19 +410,23 @@ def test_an_integer_out_of_range_is_found_once_its_chunk_is_done(bench, graphs, 
 class Hungry(nn.Module):
     """Weighted, for so many rows at most."""
 
-    def __init__(self, rows):
+    def __init__(self, rows, error=torch.OutOfMemoryError, text="CUDA out of memory."):
         super().__init__()
-        self.rows = rows
+        self.rows, self.error, self.text = rows, error, text
 
     def forward(self, particles):
         if len(particles) > self.rows:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            raise self.error(self.text)
         return (particles * particles.new_tensor([1.0, 10.0, 100.0])).sum(dim=1, keepdim=True)
 
 
-def test_a_call_that_memory_does_not_hold_is_halved_and_said_so(bench, particles, capsys):
+CUBLAS = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+
+
+@pytest.mark.parametrize("error", [(), (RuntimeError, CUBLAS)], ids=["allocator", "library"])
+def test_a_call_that_memory_does_not_hold_is_halved_and_said_so(bench, particles, capsys, error):
     particles(bench.events, 300)
-    proof = on_device(bench, model=Hungry(100))
+    proof = on_device(bench, model=Hungry(100, *error))
     np.testing.assert_allclose(bench.written(), bench.expected(), rtol=1e-6)
     assert (proof.chunk_rows_refused, proof.chunk_rows, proof.batches) == ((300, 150), 75, 4)
     assert proof.bytes_transferred_in == proof.collections[0].blob_bytes
@@ -429,6 +434,28 @@ def test_a_call_that_memory_does_not_hold_is_halved_and_said_so(bench, particles
     assert first.startswith("warning: the memory of cpu does not hold 300 rows in calls of 300: ")
     assert first.endswith("; trying 150 rows")
     assert second.endswith("; trying 75 rows")
+
+
+def test_before_another_try_all_memory_of_the_last_is_given_back(bench, particles, monkeypatch):
+    particles(bench.events, 300)
+    taken = []
+    fresh = device_slots.bytes_on
+
+    def noted(*arguments):
+        memory = fresh(*arguments)
+        taken.append(weakref.ref(memory))
+        return memory
+
+    class Asked(FakeAccelerator):
+        def release_unused(self):
+            assert [memory() for memory in taken] == [None] * len(taken)
+            super().release_unused()
+
+    for module in (device_slots, device_route):
+        monkeypatch.setattr(module, "bytes_on", noted)
+    accelerator = Asked()
+    on_device(bench, model=Hungry(100), accelerator=accelerator)
+    assert (accelerator.releases, len(taken)) == (3, 2 * (1 + 2 + 2))
 
 
 def test_slots_that_memory_does_not_hold_are_halved_down_to_one_batch(bench, particles, monkeypatch):

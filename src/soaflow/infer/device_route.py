@@ -15,7 +15,6 @@ from soaflow.errors import OutOfDeviceMemoryError
 from soaflow.infer.accelerators import Accelerator
 from soaflow.infer.chunks import Chunk, scalar_regions
 from soaflow.infer.device_slots import DeviceSlot, bytes_on
-from soaflow.infer.failures import with_causes
 from soaflow.infer.routes import Task
 from soaflow.infer.run_maps import RunMaps
 from soaflow.infer.timers import Clock, DeviceTimes
@@ -44,6 +43,7 @@ def device_route(accelerator: Accelerator, task: Task) -> Iterator["DeviceRoute"
     ModelError
         If calls are to be captured that see other addresses in each chunk.
     """
+    accelerator.release_unused()
     with contextlib.ExitStack() as stack:
         slots = max(1, min(SLOTS, len(task.plan.chunks)))
         maps = RunMaps(accelerator.driver, task, slots)
@@ -52,7 +52,7 @@ def device_route(accelerator: Accelerator, task: Task) -> Iterator["DeviceRoute"
         try:
             yield DeviceRoute(accelerator, task, maps, slots)
         except Exception as error:
-            if any(map(accelerator.ran_out_of_memory, with_causes(error))):
+            if accelerator.ran_out_of_memory(error):
                 plan = task.plan
                 raise OutOfDeviceMemoryError(
                     f"the memory of {accelerator.device} does not hold {plan.chunk_rows} rows in calls of "

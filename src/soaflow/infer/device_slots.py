@@ -7,7 +7,9 @@ their range is asked for once a chunk.
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from soaflow.errors import ModelError
 from soaflow.infer.accelerators import Accelerator
@@ -20,14 +22,9 @@ from soaflow.infer.timers import DeviceTimer, DeviceTimes, Mark
 from soaflow.soa.signature import RowRange
 from soaflow.soa.tensor_library import torch_library
 
-if TYPE_CHECKING:
-    import torch
 
-
-def bytes_on(accelerator: Accelerator, stream: Any, size: int) -> "torch.Tensor":
+def bytes_on(accelerator: Accelerator, stream: Any, size: int) -> torch.Tensor:
     """Return memory of a device for the work of a stream, not filled: uint8, shape `(size,)`."""
-    import torch  # noqa: PLC0415  not every job needs torch
-
     with accelerator.use(stream):
         return torch.empty(size, dtype=torch.uint8, device=accelerator.device)
 
@@ -75,7 +72,7 @@ class DeviceSlot:
         task: Task,
         *,
         maps: RunMaps,
-        whole: Mapping[str, "torch.Tensor"],
+        whole: Mapping[str, torch.Tensor],
         times: DeviceTimes,
     ) -> None:
         self.number = number
@@ -193,23 +190,20 @@ class DeviceOutputs(Outputs):
 class _RunningRange:
     """The least and the greatest integer of an output so far, on the device."""
 
-    def __init__(self, output: OutputTensor, result: "torch.Tensor") -> None:
-        import torch  # noqa: PLC0415  as above
-
+    def __init__(self, output: OutputTensor, result: torch.Tensor) -> None:
         self._output = output
         self._dtype = result.dtype
-        self._torch = torch
         self._range = result.new_empty(2, dtype=torch.int64)
         self.forget()
 
-    def add(self, result: "torch.Tensor") -> None:
+    def add(self, result: torch.Tensor) -> None:
         least, greatest = self._range
-        found = self._torch.aminmax(result.to(self._torch.int64))
-        self._torch.minimum(least, found.min, out=least)
-        self._torch.maximum(greatest, found.max, out=greatest)
+        found = torch.aminmax(result.to(torch.int64))
+        torch.minimum(least, found.min, out=least)
+        torch.maximum(greatest, found.max, out=greatest)
 
     def forget(self) -> None:
-        limits = self._torch.iinfo(self._torch.int64)
+        limits = torch.iinfo(torch.int64)
         least, greatest = self._range
         least.fill_(limits.max)
         greatest.fill_(limits.min)
