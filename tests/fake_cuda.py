@@ -52,6 +52,7 @@ class FakeDriver:
     def __init__(self, *, refuses: Callable[[int, int, int], bool] = lambda *_: False) -> None:
         self.refuses = refuses
         self.failing = ""
+        self.broken = False
         self.seconds_of_a_copy = 0.0
         self.locked: dict[int, tuple[int, int]] = {}
         self.ever_locked: list[tuple[int, int, int]] = []
@@ -67,7 +68,7 @@ class FakeDriver:
         return 0
 
     def cuMemHostUnregister(self, address):  # noqa: N802
-        return 0 if self.locked.pop(address.value, None) else 1
+        return 0 if self.locked.pop(address.value, None) and not self.broken else 1
 
     def cuMemcpyHtoDAsync_v2(self, device, host, size, stream):  # noqa: N802
         return self._copy("in", device.value, 0, host.value, 0, size.value, 1, stream)
@@ -89,7 +90,7 @@ class FakeDriver:
         return 0
 
     def _copy(self, way, target, target_pitch, source, source_pitch, width, height, stream):
-        if self.failing == way:
+        if self.failing == way or self.broken:
             return self.NOT_SUPPORTED
         self.copies.append((way, width, height))
         host = source if way == "in" else target
@@ -184,6 +185,8 @@ class FakeAccelerator:
         stream.add(mark.synchronize)
 
     def synchronize(self) -> None:
+        if self.library.broken:
+            raise RuntimeError("CUDA error: device-side assert triggered\nmore")
         for stream in self.streams:
             stream.run()
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from soaflow.errors import DeviceError, ModelError, OutOfDeviceMemoryError, ProofError
 from soaflow.files import sha256_of_file
-from soaflow.infer import chunks, device_route, device_slots, run_maps
+from soaflow.infer import chunks, device_route, device_slots, process, run_maps
 from soaflow.infer.device_place import OnDevice
 from soaflow.infer.proof import read_proof
 from soaflow.infer.variants import Backend, Device, Variant
@@ -157,6 +157,17 @@ def test_a_device_warms_up_with_a_whole_batch_and_the_cpu_with_a_part(bench, par
     assert rows == [1024, 1024, 2000, 1000]
 
 
+def test_between_two_calls_on_a_device_the_host_counts_no_threads(bench, particles, monkeypatch):
+    counted = []
+    monkeypatch.setattr(process, "thread_count", lambda: counted.append(1) or 1)
+    particles(bench.events, 300)
+    on_device(bench, batch_size=1)
+    few = len(counted)
+    bench.run(batch_size=1)
+    assert few < 10
+    assert len(counted) > few + 300
+
+
 # Faults that are planted
 
 
@@ -220,6 +231,31 @@ def test_a_tensor_of_another_slot_is_not_where_it_must_be(bench, particles, monk
     monkeypatch.setattr(device_slots.DeviceSlot, "__init__", exchanged)
     with pytest.raises(ProofError, match="bytes of input 'particles' were not where"):
         on_device(bench, batch_size=50, chunk_rows=50)
+
+
+@pytest.mark.parametrize("batch_size", [0, 50])
+def test_a_call_that_the_device_fails_at_later_is_the_models_and_not_a_copys(bench, particles, batch_size):
+    particles(bench.events, 300)
+    library = FakeDriver()
+
+    class Broken(Hungry):
+        def forward(self, particles):
+            library.broken = True
+            return super().forward(particles)
+
+    with pytest.raises(
+        ModelError,
+        match=r"model M, variant plain, .*: the work of the model fails on cpu \(CUDA error: device-side "
+        r"assert triggered\): run the variant on the CPU",
+    ):
+        on_device(
+            bench,
+            model=Broken(300),
+            batch_size=batch_size,
+            chunk_rows=50,
+            accelerator=FakeAccelerator(library),
+        )
+    assert bench.leftovers() == []
 
 
 # Inputs that cross whole, and scalars
@@ -322,7 +358,7 @@ def test_a_collection_that_is_sliced_and_seen_whole_crosses_once(bench, particle
     assert sha256_of_file(bench.predictions) == expected
     assert (proof.chunks, proof.bytes_transferred_in) == (4, proof.collections[0].blob_bytes)
     with pytest.raises(
-        ModelError, match=r"cannot be captured in a CUDA graph, because .* remove key 'cuda_graphs'"
+        ModelError, match=r"model M, .*: its calls cannot be captured in a CUDA graph, because .* remove key"
     ):
         on_device(bench, model=Neighbours(), batch_size=16, chunk_rows=32, graphs=True)
 

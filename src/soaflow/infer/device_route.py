@@ -8,13 +8,14 @@ everything, so torch's allocator need not be told that streams share it.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from soaflow.errors import OutOfDeviceMemoryError
+from soaflow.errors import ModelError, OutOfDeviceMemoryError
 from soaflow.infer.accelerators import Accelerator
 from soaflow.infer.chunks import Chunk, scalar_regions
 from soaflow.infer.device_slots import DeviceSlot, bytes_on
+from soaflow.infer.failures import reason_of
 from soaflow.infer.routes import Task
 from soaflow.infer.run_maps import RunMaps
 from soaflow.infer.timers import Clock, DeviceTimes
@@ -41,14 +42,14 @@ def device_route(accelerator: Accelerator, task: Task) -> Iterator["DeviceRoute"
     DeviceError
         If the driver refuses a copy.
     ModelError
-        If calls are to be captured that see other addresses in each chunk.
+        If calls are to be captured that see other addresses in each chunk, or the device fails at a call.
     """
     accelerator.release_unused()
     with contextlib.ExitStack() as stack:
         slots = max(1, min(SLOTS, len(task.plan.chunks)))
         maps = RunMaps(accelerator.driver, task, slots)
-        stack.callback(maps.close)
-        stack.callback(accelerator.synchronize)  # which comes first on the way out
+        stack.push(_leaving_the_first_error(maps.close))
+        stack.push(_leaving_the_first_error(accelerator.synchronize))  # which comes first on the way out
         try:
             yield DeviceRoute(accelerator, task, maps, slots)
         except Exception as error:
@@ -58,7 +59,31 @@ def device_route(accelerator: Accelerator, task: Task) -> Iterator["DeviceRoute"
                     f"the memory of {accelerator.device} does not hold {plan.chunk_rows} rows in calls of "
                     f"{plan.batch_size}: give the variant a smaller batch_size, or the job a larger device"
                 ) from None
+            if failure := _failure_of(accelerator):
+                raise ModelError(
+                    f"the work of the model fails on {accelerator.device} ({failure}): run the variant on "
+                    "the CPU, where a call that fails names its rows, or on another GPU if none does"
+                ) from error
             raise
+
+
+def _leaving_the_first_error(work: Callable[[], None]) -> Callable[..., None]:
+    """Return what does work on the way out of a context: a device that has failed refuses it too."""
+
+    def on_the_way_out(_type: object, error: BaseException | None, _traceback: object) -> None:
+        with contextlib.suppress(Exception) if error else contextlib.nullcontext():
+            work()
+
+    return on_the_way_out
+
+
+def _failure_of(accelerator: Accelerator) -> str:
+    """Return why a device works no more, which it tells whatever call comes next; empty if it does."""
+    try:
+        accelerator.synchronize()
+    except RuntimeError as failure:
+        return reason_of(failure)
+    return ""
 
 
 class DeviceRoute:

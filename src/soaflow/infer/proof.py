@@ -151,7 +151,8 @@ class Proof:
     bytes_made
         Of the blob of batch beginnings that the job makes for models that ask for it.
     threads_seen
-        The most threads the process had: at the start, after loading, and after each call.
+        The most threads the process had: at the start, after loading, after the warm-up and at the end, and
+        on the CPU after each call.
     wall_seconds, cpu_seconds, other_threads_cpu_seconds
         Of the warm-up and all batches, and on a device of all copies; CPU time of all threads, and of all but
         the job's own.

@@ -25,6 +25,7 @@ from soaflow.infer.places import Place, place_for
 from soaflow.infer.proof import QUANTILES, RAW_TIMES_KEPT, CollectionProof, Proof
 from soaflow.infer.routes import Route, Slot, Task
 from soaflow.infer.tensors import check_layouts
+from soaflow.infer.timers import Clock
 from soaflow.infer.variants import Device, Variant
 from soaflow.infer.witness import Watched, Witness
 from soaflow.soa.signature import PREDICTION_COLLECTION, RowRange, Signature
@@ -177,14 +178,10 @@ class ProvenRun:
 
     def _through(self, plan: ChunkPlan, written: MappedBlob, label: str, refused: Sequence[int]) -> Proof:
         task = Task(self._signature, self._events.blobs, written, plan, graphs=self._variant.cuda_graphs)
-        with self._place.route(task) as route:
+        with _model_errors_naming(label), self._place.route(task) as route:
             watched = _watched(route, task.blobs, self._variant.device)
             loop = _Loop(self._backend, route, plan.chunks, Witness(watched, self._backend.copies))
-            with (
-                _model_errors_naming(label),
-                _watching(self._backend, loop.witness),
-                self._place.tensors.computing_only(),
-            ):
+            with _watching(self._backend, loop.witness), self._place.tensors.computing_only():
                 loop.check_inputs()
                 clocks = process.ProcessTimes.now()
                 loop.warm_up()
@@ -344,6 +341,8 @@ class _Loop:
         self.witness = witness
         self.first_tensor = process.seconds_since_process_start()
         self.threads = 1
+        # The host would take as long to count as to give a device a call, and there no thread is judged.
+        self._counts_threads = route.clock is Clock.HOST
         self.storing_seconds = 0.0
         self.calls_captured = 0
         self.batches_replayed = 0
@@ -377,7 +376,7 @@ class _Loop:
                 self.warm_up_calls += 1
         self.route.synchronize()
         self.warm_up_seconds = time.perf_counter() - started
-        self.threads = max(self.threads, process.thread_count())
+        self._note_threads()
 
     def run(self) -> None:
         """Bring in each chunk, call the model on its batches, and take its outputs out."""
@@ -387,6 +386,7 @@ class _Loop:
                 self._call_batches(slot, chunk)
             self.route.take_out(chunk)
         self.route.finish()
+        self._note_threads()
         self._note_first_result()
 
     def _call_batches(self, slot: Slot, chunk: Chunk) -> None:
@@ -403,7 +403,8 @@ class _Loop:
             timer.start()
             self.storing_seconds += self._call(slot, chunk, index, begin, end)
             timer.stop(witness.seconds - watching)
-            self.threads = max(self.threads, process.thread_count())
+            if self._counts_threads:
+                self._note_threads()
             if self.first_result is None:
                 self._note_first_result()
 
@@ -411,6 +412,9 @@ class _Loop:
         for index, begin, end in chunk.batches():
             self._call(slot, chunk, index, begin, end)
             self.calls_captured += 1
+
+    def _note_threads(self) -> None:
+        self.threads = max(self.threads, process.thread_count())
 
     def _note_first_result(self) -> None:
         """Note the time at which the time of the first batch is known: then its outputs are there."""
