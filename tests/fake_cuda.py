@@ -16,6 +16,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from soaflow.cuda_driver import CudaDriver
+from soaflow.infer.accelerators import says_out_of_memory
 
 
 class FakeStream:
@@ -51,6 +52,8 @@ class FakeDriver:
     def __init__(self, *, refuses: Callable[[int, int, int], bool] = lambda *_: False) -> None:
         self.refuses = refuses
         self.failing = ""
+        self.broken = False
+        self.seconds_of_a_copy = 0.0
         self.locked: dict[int, tuple[int, int]] = {}
         self.ever_locked: list[tuple[int, int, int]] = []
         self.copies: list[tuple[str, int, int]] = []
@@ -65,7 +68,7 @@ class FakeDriver:
         return 0
 
     def cuMemHostUnregister(self, address):  # noqa: N802
-        return 0 if self.locked.pop(address.value, None) else 1
+        return 0 if self.locked.pop(address.value, None) and not self.broken else 1
 
     def cuMemcpyHtoDAsync_v2(self, device, host, size, stream):  # noqa: N802
         return self._copy("in", device.value, 0, host.value, 0, size.value, 1, stream)
@@ -87,7 +90,7 @@ class FakeDriver:
         return 0
 
     def _copy(self, way, target, target_pitch, source, source_pitch, width, height, stream):
-        if self.failing == way:
+        if self.failing == way or self.broken:
             return self.NOT_SUPPORTED
         self.copies.append((way, width, height))
         host = source if way == "in" else target
@@ -97,6 +100,7 @@ class FakeDriver:
         )
 
         def work() -> None:
+            time.sleep(self.seconds_of_a_copy)
             for line in range(height):
                 ctypes.memmove(target + line * target_pitch, source + line * source_pitch, width)
 
@@ -158,7 +162,8 @@ class FakeAccelerator:
         self.streams: list[FakeStream] = []
         self.current: list[FakeStream] = []
         self.captures = 0
-        self.refusing_to_capture = False
+        self.releases = 0
+        self.capture_fails_with: Exception | None = None
 
     def stream(self) -> FakeStream:
         self.streams.append(FakeStream())
@@ -180,17 +185,26 @@ class FakeAccelerator:
         stream.add(mark.synchronize)
 
     def synchronize(self) -> None:
+        if self.library.broken:
+            raise RuntimeError("CUDA error: device-side assert triggered\nmore")
         for stream in self.streams:
             stream.run()
 
     def captured(self, stream: FakeStream, work: Callable[[], None]) -> Callable[[], None]:
         assert self.current == [stream]
-        if self.refusing_to_capture:
-            raise RuntimeError("operation not permitted when stream is capturing\nmore")
+        if self.capture_fails_with:
+            try:
+                raise self.capture_fails_with
+            finally:  # as torch does, when it ends the capture
+                raise RuntimeError("operation failed due to a previous error during capture")
         self.captures += 1
         with Recorded() as recorded:
             work()
         return recorded.replay
 
     def ran_out_of_memory(self, error: Exception) -> bool:
-        return isinstance(error, torch.OutOfMemoryError)
+        return says_out_of_memory(error)
+
+    def release_unused(self) -> None:
+        assert all(stream.done == len(stream.queue) for stream in self.streams)
+        self.releases += 1

@@ -46,6 +46,20 @@ class LineCopy(ctypes.Structure):
 
 
 @dataclass(frozen=True, slots=True)
+class _Way:
+    """One of the two ways of a copy: what it is called, the driver's call for one line, and its sides."""
+
+    task: str
+    of_one_line: str
+    source: int
+    target: int
+
+
+_TO_DEVICE = _Way("copy to the GPU", "cuMemcpyHtoDAsync_v2", _HOST, _DEVICE)
+_TO_HOST = _Way("copy from the GPU", "cuMemcpyDtoHAsync_v2", _DEVICE, _HOST)
+
+
+@dataclass(frozen=True, slots=True)
 class Lines:
     """Where lines lie on one side of a copy.
 
@@ -101,62 +115,14 @@ class CudaDriver:
         DeviceError
             If the driver refuses.
         """
-        if height == 1:
-            self._require(
-                "copy to the GPU",
-                self._library.cuMemcpyHtoDAsync_v2(
-                    ctypes.c_ulonglong(device.address),
-                    ctypes.c_void_p(host.address),
-                    ctypes.c_size_t(width),
-                    ctypes.c_void_p(stream),
-                ),
-            )
-            return
-        self._copy_lines(
-            "copy to the GPU",
-            LineCopy(
-                srcMemoryType=_HOST,
-                srcHost=host.address,
-                srcPitch=host.pitch,
-                dstMemoryType=_DEVICE,
-                dstDevice=device.address,
-                dstPitch=device.pitch,
-                WidthInBytes=width,
-                Height=height,
-            ),
-            stream,
-        )
+        self._copy(_TO_DEVICE, host, device, (width, height), stream)
 
     def copy_to_host(self, device: Lines, host: Lines, width: int, height: int, stream: int) -> None:
         """Put a copy of lines from the device to this process into a stream's queue.
 
         Parameters and errors are those of `copy_to_device`.
         """
-        if height == 1:
-            self._require(
-                "copy from the GPU",
-                self._library.cuMemcpyDtoHAsync_v2(
-                    ctypes.c_void_p(host.address),
-                    ctypes.c_ulonglong(device.address),
-                    ctypes.c_size_t(width),
-                    ctypes.c_void_p(stream),
-                ),
-            )
-            return
-        self._copy_lines(
-            "copy from the GPU",
-            LineCopy(
-                srcMemoryType=_DEVICE,
-                srcDevice=device.address,
-                srcPitch=device.pitch,
-                dstMemoryType=_HOST,
-                dstHost=host.address,
-                dstPitch=host.pitch,
-                WidthInBytes=width,
-                Height=height,
-            ),
-            stream,
-        )
+        self._copy(_TO_HOST, device, host, (width, height), stream)
 
     def lock_pages(self, address: int, size: int, *, read_only: bool) -> str:
         """Lock pages of this process in memory, so that the device reaches them itself.
@@ -190,8 +156,25 @@ class CudaDriver:
         """
         self._require("let locked pages go", self._library.cuMemHostUnregister(ctypes.c_void_p(address)))
 
-    def _copy_lines(self, task: str, copy: LineCopy, stream: int) -> None:
-        self._require(task, self._library.cuMemcpy2DAsync_v2(ctypes.byref(copy), ctypes.c_void_p(stream)))
+    def _copy(self, way: _Way, source: Lines, target: Lines, size: tuple[int, int], stream: int) -> None:
+        width, height = size
+        if height == 1:
+            # The 2D copy would refuse a line that is longer than the greatest pitch.
+            code = getattr(self._library, way.of_one_line)(
+                ctypes.c_void_p(target.address),
+                ctypes.c_void_p(source.address),
+                ctypes.c_size_t(width),
+                ctypes.c_void_p(stream),
+            )
+        else:
+            copy = LineCopy(
+                **_side("src", way.source, source),
+                **_side("dst", way.target, target),
+                WidthInBytes=width,
+                Height=height,
+            )
+            code = self._library.cuMemcpy2DAsync_v2(ctypes.byref(copy), ctypes.c_void_p(stream))
+        self._require(way.task, code)
 
     def _require(self, task: str, code: int) -> None:
         if code:
@@ -204,3 +187,9 @@ class CudaDriver:
         text = ctypes.c_char_p()
         self._library.cuGetErrorString(ctypes.c_int(code), ctypes.byref(text))
         return f"{(text.value or b'unknown error').decode()} (code {code})"
+
+
+def _side(side: str, memory: int, lines: Lines) -> dict[str, int]:
+    """Return the fields of a `LineCopy` for its source (`"src"`) or its target (`"dst"`)."""
+    pointer = "Host" if memory == _HOST else "Device"
+    return {f"{side}MemoryType": memory, f"{side}{pointer}": lines.address, f"{side}Pitch": lines.pitch}

@@ -9,8 +9,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from soaflow.infer.accelerators import CudaAccelerator
 from soaflow.infer.backends import eager
+from soaflow.infer.device_place import OnDevice
 from soaflow.infer.job import run_job
-from soaflow.infer.places import OnDevice
 from soaflow.infer.variants import Backend, Device, Variant
 from soaflow.soa.layout import Item, Layout
 from soaflow.soa.signature import Signature, TensorInput, TensorOutput

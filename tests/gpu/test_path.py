@@ -14,8 +14,8 @@ from soaflow.cuda_driver import CudaDriver
 from soaflow.files import sha256_of_file
 from soaflow.infer.accelerators import CudaAccelerator
 from soaflow.infer.backends import eager
+from soaflow.infer.device_place import OnDevice
 from soaflow.infer.job import run_job
-from soaflow.infer.places import OnDevice
 from soaflow.infer.variants import Backend, Device, Variant
 from soaflow.soa.layout import Item, ItemKind, Layout
 from soaflow.soa.signature import Signature, TensorInput, TensorOutput

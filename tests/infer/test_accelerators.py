@@ -5,7 +5,7 @@ import contextlib
 import pytest
 import torch
 
-from soaflow.errors import DeviceError
+from soaflow.errors import DeviceError, ModelError
 from soaflow.infer import accelerators
 from soaflow.infer.accelerators import CudaAccelerator
 
@@ -46,6 +46,9 @@ class RecordedCuda:
                 cuda.calls.append(f"stream waits for {type(event).__name__}")
 
         return Stream()
+
+    def empty_cache(self):
+        self.calls.append("cache emptied")
 
     @contextlib.contextmanager
     def stream(self, _stream):
@@ -121,13 +124,83 @@ def test_work_is_captured_and_replayed(cuda):
     assert cuda.calls == ["capture on Stream", "work", "captured", "replay"]
 
 
-def test_too_little_memory_is_known_by_the_error_or_by_the_allocator(cuda):
+SAYING_SO = [
+    torch.OutOfMemoryError(
+        "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 80 GiB"
+    ),
+    RuntimeError(
+        "CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in https://docs.nvidia.com"
+    ),
+    RuntimeError("CUDA error: out of memory when calling `cusparseCreate(handle)`"),
+    RuntimeError("CUDA driver error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`"),
+    RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+    RuntimeError(
+        "The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript (most "
+        "recent call last):\nRuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB."
+    ),
+]
+OTHERS = [
+    RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED"),
+    RuntimeError("CUDA error: an illegal memory access was encountered"),
+    RuntimeError("CUDA error: too many resources requested for launch"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."),
+    MemoryError("out of memory"),
+]
+HIDING_IT = [
+    RuntimeError("run_func_(...) API call failed at model_container_runner.cpp, line 145"),
+    RuntimeError("GET was unable to find an engine to execute this computation"),
+    RuntimeError("Unable to find a valid cuDNN algorithm to run convolution"),
+]
+
+
+def wrapped(error):
+    """An error as it comes out of a run: that of the model, from one that torch raised after the first."""
+    try:
+        try:
+            try:
+                raise error
+            finally:
+                raise RuntimeError("operation failed due to a previous error during capture")
+        except RuntimeError as later:
+            raise ModelError("the model fails on rows 0 to 7") from later
+    except ModelError as found:
+        return found
+
+
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("error", SAYING_SO, ids=str)
+def test_too_little_memory_is_known_by_what_torch_says_of_it(error):
     accelerator = CudaAccelerator()
-    assert accelerator.ran_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
-    assert not accelerator.ran_out_of_memory(RuntimeError("shapes"))
+    assert accelerator.ran_out_of_memory(error)
+    assert accelerator.ran_out_of_memory(wrapped(error))
+
+
+@pytest.mark.parametrize("error", OTHERS, ids=str)
+def test_other_errors_are_not_of_memory_whatever_the_allocator_met(cuda, error):
+    accelerator = CudaAccelerator()
+    cuda.failures = 1  # which a library may have got over
+    assert not accelerator.ran_out_of_memory(error)
+    assert not accelerator.ran_out_of_memory(wrapped(error))
+
+
+@pytest.mark.parametrize("error", HIDING_IT, ids=str)
+def test_where_an_error_may_hide_too_little_memory_the_allocator_is_asked(cuda, error):
+    accelerator = CudaAccelerator()
+    assert not accelerator.ran_out_of_memory(error)
     cuda.failures = 1
-    assert accelerator.ran_out_of_memory(RuntimeError("run_func_(...) API call failed"))
-    assert not accelerator.ran_out_of_memory(RuntimeError("shapes"))
+    assert accelerator.ran_out_of_memory(wrapped(error))
+    assert not accelerator.ran_out_of_memory(error)
+
+
+def test_memory_that_torch_keeps_is_given_back(cuda):
+    CudaAccelerator().release_unused()
+    assert cuda.calls[-1] == "cache emptied"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -166,6 +166,41 @@ def test_chunks_cover_the_rows_in_whole_batches(rows, batch_size, width, chunk_b
     assert plan.chunk_rows * width <= max(chunk_bytes, width * step)
 
 
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "chunk_rows"),
+    [
+        (16 * MIB, MIB, 2 * MIB),  # as many as `chunk_bytes` holds
+        (6 * MIB, MIB // 2, 3 * MIB // 2),  # a fourth
+        (7 * MIB, MIB, MIB),  # never fewer than four
+        (3 * MIB, MIB, MIB),  # one batch each, though fewer than four
+        (3 * MIB, 1 << 16, MIB),  # not less than is worth a copy
+        (MIB // 2, 1 << 16, MIB // 2),
+        (3 * MIB, 64, 64 * 1024),  # not more batches than can be timed
+    ],
+)
+def test_a_run_is_at_least_four_chunks_where_they_are_worth_their_copies(rows, batch_size, chunk_rows):
+    plan = ChunkPlan.of_bytes(rows, batch_size, row_bytes=1, chunk_bytes=2 * MIB)
+    assert plan == ChunkPlan(rows, batch_size, chunk_rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "chunk_rows"),
+    [
+        (16 * MIB, MIB, 2 * MIB),
+        (MIB, 256, 64 * 256),  # no graph of more calls
+        (1000, 64, 4 * 64),  # so that there are some to replay, though they are no MiB
+        (100, 64, 64),
+        (1000, 0, 1000),
+    ],
+)
+def test_chunks_whose_calls_are_captured_are_short(rows, batch_size, chunk_rows):
+    plan = ChunkPlan.of_bytes(rows, batch_size, row_bytes=1, chunk_bytes=2 * MIB, captured=True)
+    assert (plan.rows, plan.chunk_rows) == (rows, chunk_rows)
+
+
 def test_a_plan_is_halved_down_to_one_batch():
     plan, seen = ChunkPlan(rows=1000, batch_size=64, chunk_rows=448), []
     while plan:

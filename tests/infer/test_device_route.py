@@ -3,6 +3,7 @@
 The device is `fake_cuda`'s: memory of its own, and copies that happen when somebody waits for them.
 """
 
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from torch import nn
 
 from soaflow.errors import DeviceError, ModelError, OutOfDeviceMemoryError, ProofError
 from soaflow.files import sha256_of_file
-from soaflow.infer import chunks, device_route, device_slots, run_maps
-from soaflow.infer.places import OnDevice
+from soaflow.infer import chunks, device_route, device_slots, process, run_maps
+from soaflow.infer.device_place import OnDevice
 from soaflow.infer.proof import read_proof
 from soaflow.infer.variants import Backend, Device, Variant
 from soaflow.soa.layout import Item, ItemKind, Layout
@@ -140,6 +141,33 @@ def test_without_rows_nothing_is_called_and_the_file_is_empty(bench, particles):
         assert proof.seconds_to_first_result is None
 
 
+def test_a_device_warms_up_with_a_whole_batch_and_the_cpu_with_a_part(bench, particles):
+    rows = []
+
+    class Seen(Hungry):
+        def forward(self, particles):
+            rows.append(len(particles))
+            return super().forward(particles)
+
+    particles(bench.events, 3000)
+    on_device(bench, model=Seen(2000), batch_size=2000)
+    assert rows == [2000, 2000, 2000, 1000]
+    rows.clear()
+    bench.run(Seen(2000), batch_size=2000)
+    assert rows == [1024, 1024, 2000, 1000]
+
+
+def test_between_two_calls_on_a_device_the_host_counts_no_threads(bench, particles, monkeypatch):
+    counted = []
+    monkeypatch.setattr(process, "thread_count", lambda: counted.append(1) or 1)
+    particles(bench.events, 300)
+    on_device(bench, batch_size=1)
+    few = len(counted)
+    bench.run(batch_size=1)
+    assert few < 10
+    assert len(counted) > few + 300
+
+
 # Faults that are planted
 
 
@@ -203,6 +231,31 @@ def test_a_tensor_of_another_slot_is_not_where_it_must_be(bench, particles, monk
     monkeypatch.setattr(device_slots.DeviceSlot, "__init__", exchanged)
     with pytest.raises(ProofError, match="bytes of input 'particles' were not where"):
         on_device(bench, batch_size=50, chunk_rows=50)
+
+
+@pytest.mark.parametrize("batch_size", [0, 50])
+def test_a_call_that_the_device_fails_at_later_is_the_models_and_not_a_copys(bench, particles, batch_size):
+    particles(bench.events, 300)
+    library = FakeDriver()
+
+    class Broken(Hungry):
+        def forward(self, particles):
+            library.broken = True
+            return super().forward(particles)
+
+    with pytest.raises(
+        ModelError,
+        match=r"model M, variant plain, .*: the work of the model fails on cpu \(CUDA error: device-side "
+        r"assert triggered\): run the variant on the CPU",
+    ):
+        on_device(
+            bench,
+            model=Broken(300),
+            batch_size=batch_size,
+            chunk_rows=50,
+            accelerator=FakeAccelerator(library),
+        )
+    assert bench.leftovers() == []
 
 
 # Inputs that cross whole, and scalars
@@ -305,9 +358,24 @@ def test_a_collection_that_is_sliced_and_seen_whole_crosses_once(bench, particle
     assert sha256_of_file(bench.predictions) == expected
     assert (proof.chunks, proof.bytes_transferred_in) == (4, proof.collections[0].blob_bytes)
     with pytest.raises(
-        ModelError, match=r"cannot be captured in a CUDA graph, because .* remove key 'cuda_graphs'"
+        ModelError, match=r"model M, .*: its calls cannot be captured in a CUDA graph, because .* remove key"
     ):
         on_device(bench, model=Neighbours(), batch_size=16, chunk_rows=32, graphs=True)
+
+
+@pytest.mark.parametrize("batch_size", [0, 16])
+def test_all_copies_are_in_a_jobs_throughput_and_none_in_its_warm_up(bench, tracks, batch_size):
+    tracks(200)
+    accelerator = FakeAccelerator()
+    accelerator.library.seconds_of_a_copy = 0.05
+    proof = on_device(
+        bench, model=ChargePerTrack(), batch_size=batch_size, chunk_rows=16, accelerator=accelerator
+    )
+    copies = len(accelerator.library.copies)
+    assert copies == proof.transfers_in + proof.transfers_out >= 4
+    assert proof.rows / proof.rows_per_second >= 0.05 * copies
+    assert proof.warm_up_seconds < 0.05 * 3  # of the copies that come first
+    assert proof.batch_seconds_total < 0.05 * copies
 
 
 def test_scalars_that_are_not_shared_are_seen(bench, tracks, monkeypatch):
@@ -378,19 +446,23 @@ def test_an_integer_out_of_range_is_found_once_its_chunk_is_done(bench, graphs, 
 class Hungry(nn.Module):
     """Weighted, for so many rows at most."""
 
-    def __init__(self, rows):
+    def __init__(self, rows, error=torch.OutOfMemoryError, text="CUDA out of memory."):
         super().__init__()
-        self.rows = rows
+        self.rows, self.error, self.text = rows, error, text
 
     def forward(self, particles):
         if len(particles) > self.rows:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            raise self.error(self.text)
         return (particles * particles.new_tensor([1.0, 10.0, 100.0])).sum(dim=1, keepdim=True)
 
 
-def test_a_call_that_memory_does_not_hold_is_halved_and_said_so(bench, particles, capsys):
+CUBLAS = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+
+
+@pytest.mark.parametrize("error", [(), (RuntimeError, CUBLAS)], ids=["allocator", "library"])
+def test_a_call_that_memory_does_not_hold_is_halved_and_said_so(bench, particles, capsys, error):
     particles(bench.events, 300)
-    proof = on_device(bench, model=Hungry(100))
+    proof = on_device(bench, model=Hungry(100, *error))
     np.testing.assert_allclose(bench.written(), bench.expected(), rtol=1e-6)
     assert (proof.chunk_rows_refused, proof.chunk_rows, proof.batches) == ((300, 150), 75, 4)
     assert proof.bytes_transferred_in == proof.collections[0].blob_bytes
@@ -398,6 +470,28 @@ def test_a_call_that_memory_does_not_hold_is_halved_and_said_so(bench, particles
     assert first.startswith("warning: the memory of cpu does not hold 300 rows in calls of 300: ")
     assert first.endswith("; trying 150 rows")
     assert second.endswith("; trying 75 rows")
+
+
+def test_before_another_try_all_memory_of_the_last_is_given_back(bench, particles, monkeypatch):
+    particles(bench.events, 300)
+    taken = []
+    fresh = device_slots.bytes_on
+
+    def noted(*arguments):
+        memory = fresh(*arguments)
+        taken.append(weakref.ref(memory))
+        return memory
+
+    class Asked(FakeAccelerator):
+        def release_unused(self):
+            assert [memory() for memory in taken] == [None] * len(taken)
+            super().release_unused()
+
+    for module in (device_slots, device_route):
+        monkeypatch.setattr(module, "bytes_on", noted)
+    accelerator = Asked()
+    on_device(bench, model=Hungry(100), accelerator=accelerator)
+    assert (accelerator.releases, len(taken)) == (3, 2 * (1 + 2 + 2))
 
 
 def test_slots_that_memory_does_not_hold_are_halved_down_to_one_batch(bench, particles, monkeypatch):
@@ -436,28 +530,57 @@ def test_a_model_that_no_call_fits_is_an_error(bench, particles):
 # CUDA graphs
 
 
-@pytest.mark.parametrize("rows", [40, 120, 290])
-def test_full_chunks_are_captured_once_a_slot_and_give_the_same_bytes(bench, particles, rows):
+@pytest.mark.parametrize(
+    ("rows", "in_chunk", "chunks", "captures"),
+    [(20, 1, 2, 0), (25, 1, 3, 0), (30, 1, 3, 1), (40, 1, 4, 2), (120, 3, 4, 2), (290, 4, 8, 2)],
+)
+def test_full_chunks_are_captured_once_a_slot_and_give_the_same_bytes(
+    bench, particles, capsys, rows, in_chunk, chunks, captures
+):
     particles(bench.events, rows)
     bench.run(batch_size=10)
     expected = sha256_of_file(bench.predictions)
     accelerator = FakeAccelerator()
     proof = on_device(bench, batch_size=10, chunk_rows=40, accelerator=accelerator, graphs=True)
     assert sha256_of_file(bench.predictions) == expected
-    captured = {40: 0, 120: 1, 290: 2}[rows]
-    assert accelerator.captures == captured
-    assert proof.calls_captured == 4 * captured
-    assert proof.batches_replayed == 4 * max(0, rows // 40 - 2)
-    assert proof.batches == len(proof.batch_seconds) == rows // 10
+    assert (proof.chunk_rows, proof.chunks) == (10 * in_chunk, chunks)
+    assert accelerator.captures == captures
+    assert proof.calls_captured == in_chunk * captures
+    assert proof.batches_replayed == in_chunk * max(0, rows // proof.chunk_rows - 2)
+    assert proof.batches == len(proof.batch_seconds) == -(-rows // 10)
+    assert ("'cuda_graphs' had no effect" in capsys.readouterr().err) == (captures == 0)
+
+
+def test_graphs_that_are_never_replayed_are_told_with_the_remedy(bench, particles, capsys):
+    particles(bench.events, 40)
+    on_device(bench, graphs=True)
+    assert capsys.readouterr().err == (
+        f"warning: model M, variant plain, {bench.events}: key 'cuda_graphs' had no effect, because calls "
+        "are replayed from the third full chunk on, and 40 rows in calls of 40 are 1: give the variant a "
+        "batch_size that goes into the rows at least three times, or remove the key\n"
+    )
+    particles(bench.events, 0)
+    on_device(bench, graphs=True)
+    on_device(bench)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_model_that_cannot_be_captured_is_told_so(bench, particles):
     particles(bench.events, 300)
     accelerator = FakeAccelerator()
-    accelerator.refusing_to_capture = True
+    accelerator.capture_fails_with = RuntimeError("operation not permitted when stream is capturing\nmore")
     with pytest.raises(
         ModelError,
         match=r"captured in a CUDA graph \(operation not permitted when stream is capturing\): remove",
     ):
+        on_device(bench, batch_size=10, chunk_rows=40, accelerator=accelerator, graphs=True)
+    assert bench.leftovers() == []
+
+
+def test_a_capture_that_memory_does_not_hold_is_tried_with_smaller_chunks(bench, particles):
+    particles(bench.events, 300)
+    accelerator = FakeAccelerator()
+    accelerator.capture_fails_with = torch.OutOfMemoryError("CUDA out of memory.")
+    with pytest.raises(OutOfDeviceMemoryError, match="does not hold 10 rows in calls of 10"):
         on_device(bench, batch_size=10, chunk_rows=40, accelerator=accelerator, graphs=True)
     assert bench.leftovers() == []

@@ -17,7 +17,7 @@ from soaflow.files import sha256_of_file
 from soaflow.infer import job, process, tensors, witness
 from soaflow.infer.backends import Backend as BackendBase
 from soaflow.infer.backends import eager
-from soaflow.infer.places import OnDevice
+from soaflow.infer.device_place import OnDevice
 from soaflow.infer.proof import RAW_TIMES_KEPT, read_proof
 from soaflow.infer.variants import REFERENCE, Backend, Device, Variant
 from soaflow.soa import tensors as torch_tensors

@@ -4,7 +4,8 @@ from fake_cuda import FakeAccelerator
 
 from soaflow.errors import DeviceError
 from soaflow.infer.chunks import ChunkPlan
-from soaflow.infer.places import InPlace, OnDevice, place_for
+from soaflow.infer.device_place import OnDevice
+from soaflow.infer.places import InPlace, place_for
 from soaflow.infer.variants import Device
 from soaflow.soa.layout import Item, ItemKind, Layout
 

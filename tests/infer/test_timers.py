@@ -48,6 +48,32 @@ def test_a_device_is_timed_from_mark_to_mark_when_it_is_asked():
     assert times.busy_seconds() == pytest.approx(0.014)
 
 
+class PassedOnAGpu(Passed):
+    """A mark that tells times as CUDA does, in float32."""
+
+    def elapsed_time(self, end_event):
+        return float(np.float32(super().elapsed_time(end_event)))
+
+
+def test_an_hour_after_the_first_mark_microseconds_are_still_told():
+    """Two streams take turns with chunks of 50 batches of 20 us, 30 us apart: float32 tells 250 us there."""
+    hour, chunk = 3_600_000.0, 50 * 0.05
+    times = DeviceTimes(PassedOnAGpu(0.0))
+    begins = [[hour + number * chunk + batch * 0.05 for batch in range(50)] for number in range(8)]
+    marks = [
+        iter(PassedOnAGpu(at + part) for chunk in begins[slot::2] for at in chunk for part in (0, 0.02))
+        for slot in (0, 1)
+    ]
+    timers = [DeviceTimer(lambda slot=slot: next(marks[slot]), times) for slot in (0, 1)]
+    for number in range(8):
+        for _ in range(50):
+            timers[number % 2].start()
+            timers[number % 2].stop()
+        timers[number % 2].read()
+    assert times.seconds.tolist() == pytest.approx([20e-6] * 400, rel=1e-4)
+    assert times.busy_seconds() == pytest.approx(400 * 20e-6, rel=1e-3)
+
+
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), max_size=20))
 def test_what_intervals_cover_is_counted_once(pairs):
     intervals = np.array([(begin, begin + length) for begin, length in pairs], float).reshape(-1, 2)

@@ -150,12 +150,15 @@ def test_settings_import_no_heavy_library():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_variants_that_differ_in_batch_size_alone_are_one():
+def test_variants_that_differ_in_their_batches_alone_are_one():
     made = [
         Variant("aot", Backend.AOT),
         Variant("aot_b64", Backend.AOT, batch_size=64),
         Variant("fast", Backend.AOT, profile="throughput"),
         Variant("jit", Backend.JIT),
         Variant("jit_half", Backend.JIT, dtype="float16"),
+        Variant("jit_gpu", Backend.JIT, device=Device.CUDA),
+        Variant("jit_gpu_graphs", Backend.JIT, device=Device.CUDA, batch_size=64, cuda_graphs=True),
     ]
-    assert [variant.name for variant in without_batch_sizes(made)] == ["aot", "fast", "jit", "jit_half"]
+    kept = ["aot", "fast", "jit", "jit_half", "jit_gpu"]
+    assert [variant.name for variant in without_batch_sizes(made)] == kept

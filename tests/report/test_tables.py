@@ -58,12 +58,13 @@ def test_performance_figures(write_proof: Write, tmp_path: Path) -> None:
         write_proof(peak_resident_bytes=500 << 20, batch_seconds=[0.25, 0.25, 9.0]),
         write_proof(variant="aot", batch_size=0, batches=1, batch_seconds=[0.5], threads_seen=2),
         write_proof(variant="many", batch_seconds=[]),
+        *(write_proof(variant="gpu", device="cuda", rows_per_second=rate) for rate in (10.0, 90.0, 20.0)),
         write_proof(variant="none", rows=0, batches=0, batch_seconds=[], seconds_to_first_result=None),
     ]
     figures_path = tmp_path / "figures.json"
     drawn_twice(lambda path: plot_performance(proofs, path, figures_path, model="Net"), tmp_path)
     figures = json.loads(figures_path.read_text())
-    assert set(figures) == {"aot", "jit", "many", "none"}
+    assert set(figures) == {"aot", "jit", "many", "gpu", "none"}
     assert (figures["jit"]["threads"], figures["aot"]["threads"]) == (1, 2)
     # The full batches of 100 rows took 1, 0.5, 0.25 and 0.25 s; the short ones do not count.
     low, middle, high = np.quantile([100, 200, 400, 400], [0.16, 0.5, 0.84])
@@ -74,6 +75,8 @@ def test_performance_figures(write_proof: Write, tmp_path: Path) -> None:
     assert figures["aot"]["described"] == "cpu, float32, whole shards"
     # Kept quantiles of the time: 0.2, 0.5 and 1 s.
     assert figures["many"]["rows_per_second"] == {"low": 100, "middle": 200, "high": 500}
+    # Of whole jobs, because their copies are in no batch.
+    assert figures["gpu"]["rows_per_second"] == {"low": 10, "middle": 20, "high": 90}
     assert figures["none"]["rows_per_second"] is None
     assert figures["none"]["seconds_to_first_result"] is None
 

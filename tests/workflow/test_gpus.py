@@ -16,7 +16,7 @@ def test_the_ready_configuration_is_planned_and_refused_on_a_machine_without_a_g
     config = yaml.safe_load((REPOSITORY / "config/gpu.yaml").read_text())
     checkout = make_checkout(tmp_path / "checkout", config)
     jobs = [rule for rule, _ in checkout.planned()]
-    assert jobs.count("infer_on_gpu") == 14 * 4 * 2
+    assert jobs.count("infer_on_gpu") == (16 * 3 + 15) * 2
     assert jobs.count("export_aot_on_gpu") == 3 * 4
     done = checkout.snakemake()
     assert done.returncode != 0

@@ -6,14 +6,39 @@ and torch's current stream and device are, after each context, what they were.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+import torch
 
 from soaflow.cuda_driver import CudaDriver
 from soaflow.errors import DeviceError
+from soaflow.infer.failures import with_causes
 from soaflow.infer.timers import Mark
 
-if TYPE_CHECKING:
-    import torch
+_OUT_OF_MEMORY = (
+    "CUDA out of memory",
+    "would exceed allowed memory. (out of memory)",
+    "CUDA error: out of memory",
+    "CUDA driver error: out of memory",
+    "cudaErrorMemoryAllocation",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUSOLVER_STATUS_ALLOC_FAILED",
+    "CUFFT_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+)
+"""What torch's two allocators, CUDA's runtime and driver, and NVIDIA's libraries say; cuDNN before version 9
+and from it on. TorchScript and compiled code raise it as a plain `RuntimeError`.
+"""
+
+_MAY_HIDE_IT = (
+    " API call failed at ",
+    "was unable to find an engine to execute this computation",
+    "Unable to find a valid cuDNN algorithm to run convolution",
+)
+"""What compiled code says of any error of its own, in a torch that keeps no more of it, and torch of a
+convolution that no algorithm could do: for one of these reasons among others.
+"""
 
 
 class Accelerator(Protocol):
@@ -27,7 +52,7 @@ class Accelerator(Protocol):
         That copies to and from it.
     """
 
-    device: "torch.device"
+    device: torch.device
     driver: CudaDriver
 
     def stream(self) -> Any:
@@ -48,8 +73,27 @@ class Accelerator(Protocol):
     def captured(self, stream: Any, work: Callable[[], None]) -> Callable[[], None]:
         """Capture the work given to a stream, without doing it, and return what does it all at once."""
 
+    def release_unused(self) -> None:
+        """Give memory back to the device that torch keeps, as others than torch may need it."""
+
     def ran_out_of_memory(self, error: Exception) -> bool:
         """Tell whether an error since the last question came from too little memory on the device."""
+
+
+def says_out_of_memory(error: Exception) -> bool:
+    """Tell whether an error, or one that it came from, says that a device's memory was too little.
+
+    >>> says_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"))
+    True
+    >>> says_out_of_memory(RuntimeError("CUDA error: too many resources requested for launch"))
+    False
+    """
+    known_by_type = any(isinstance(one, torch.OutOfMemoryError) for one in with_causes(error))
+    return known_by_type or _says(error, _OUT_OF_MEMORY)
+
+
+def _says(error: Exception, texts: tuple[str, ...]) -> bool:
+    return any(text in str(one) for one in with_causes(error) for text in texts)
 
 
 class CudaAccelerator:
@@ -62,8 +106,6 @@ class CudaAccelerator:
     """
 
     def __init__(self) -> None:
-        import torch  # noqa: PLC0415  not every job needs torch
-
         if not torch.cuda.is_available():
             raise DeviceError(
                 "the job runs on cuda, and torch finds no GPU that it can use: run it on a machine with a "
@@ -109,10 +151,14 @@ class CudaAccelerator:
         replay: Callable[[], None] = graph.replay
         return replay
 
+    def release_unused(self) -> None:
+        """Empty the cache of torch's allocator."""
+        self._cuda.empty_cache()
+
     def ran_out_of_memory(self, error: Exception) -> bool:
-        """Ask torch's allocator too, because compiled code passes its error on as another."""
+        """Read what the error says, and where it may hide that, ask torch's allocator whether it failed."""
         before, self._failures = self._failures, self._allocation_failures()
-        return isinstance(error, self._cuda.OutOfMemoryError) or self._failures > before
+        return says_out_of_memory(error) or (self._failures > before and _says(error, _MAY_HIDE_IT))
 
     def _allocation_failures(self) -> int:
         return int(self._cuda.memory_stats(self.device).get("num_ooms", 0))

@@ -29,6 +29,24 @@ CHUNK_BYTES = 32 << 20
 on one: copies this long should reach a link's full speed, and two of them are little of a GPU's memory.
 """
 
+LEAST_CHUNK_BYTES = 1 << 20
+"""Of a chunk that is made shorter for others to overlap with it: some 20 us of a link, and a copy costs about
+10 us whatever its length.
+"""
+
+LEAST_CHUNKS = 4
+"""Of a run with the rows for them: with fewer, most copies are the first or the last, which nothing hides."""
+
+MOST_BATCHES = 1024
+"""Of a chunk, as the device keeps two events for each until the chunk is done. So many calls take
+milliseconds, beside which the copies of a chunk count for little however few its bytes are.
+"""
+
+CAPTURED_BATCHES = 64
+"""The most of a chunk whose calls are captured: giving the device so many at once already takes the host next
+to no time, and a graph grows with them.
+"""
+
 MOST_PITCH = (1 << 31) - 1
 """Bytes from one line to the next that a copy of several lines may have: `CU_DEVICE_ATTRIBUTE_MAX_PITCH`."""
 
@@ -104,8 +122,13 @@ class ChunkPlan:
         return cls(rows, batch_size or max(rows, 1), rows, in_one_call=not batch_size)
 
     @classmethod
-    def of_bytes(cls, rows: int, batch_size: int, row_bytes: int, chunk_bytes: int) -> Self:
-        """Plan chunks of about so many bytes, of one batch at least; one call for all rows is one chunk.
+    def of_bytes(
+        cls, rows: int, batch_size: int, row_bytes: int, chunk_bytes: int, *, captured: bool = False
+    ) -> Self:
+        """Plan chunks that overlap, of one batch at least; one call for all rows is one chunk.
+
+        They are `LEAST_CHUNKS` or more, unless they would have fewer bytes than `LEAST_CHUNK_BYTES`. Where
+        their calls are captured they may have fewer, so that some are left to be replayed.
 
         Parameters
         ----------
@@ -114,12 +137,23 @@ class ChunkPlan:
         row_bytes
             Of one row, from 1.
         chunk_bytes
-            Of a chunk.
+            Of a chunk, at most.
+        captured
+            Whether the calls of a chunk are captured and replayed.
+
+        >>> ChunkPlan.of_bytes(rows=600_000, batch_size=1000, row_bytes=12, chunk_bytes=32 << 20).chunk_rows
+        150000
         """
         if not batch_size:
             return cls.whole(rows, batch_size)
-        batches = max(1, chunk_bytes // (row_bytes * batch_size))
-        return cls(rows, batch_size, min(rows, batches * batch_size))
+        batch_bytes = row_bytes * batch_size
+        shared = -(-rows // batch_size) // LEAST_CHUNKS
+        if captured:
+            batches = min(chunk_bytes // batch_bytes, shared, CAPTURED_BATCHES)
+        else:
+            worth_a_copy = -(-LEAST_CHUNK_BYTES // batch_bytes)
+            batches = min(chunk_bytes // batch_bytes, max(shared, worth_a_copy), MOST_BATCHES)
+        return cls(rows, batch_size, min(rows, max(1, batches) * batch_size))
 
     def halved(self) -> Self | None:
         """Return the plan with chunks half as long; None if a chunk is one batch, or one row, already.

@@ -8,19 +8,17 @@ everything, so torch's allocator need not be told that streams share it.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from soaflow.errors import OutOfDeviceMemoryError
+from soaflow.errors import ModelError, OutOfDeviceMemoryError
 from soaflow.infer.accelerators import Accelerator
 from soaflow.infer.chunks import Chunk, scalar_regions
 from soaflow.infer.device_slots import DeviceSlot, bytes_on
+from soaflow.infer.failures import reason_of
 from soaflow.infer.routes import Task
 from soaflow.infer.run_maps import RunMaps
 from soaflow.infer.timers import Clock, DeviceTimes
-
-if TYPE_CHECKING:
-    import torch
 
 SLOTS = 2
 """One copies while the other computes."""
@@ -44,29 +42,48 @@ def device_route(accelerator: Accelerator, task: Task) -> Iterator["DeviceRoute"
     DeviceError
         If the driver refuses a copy.
     ModelError
-        If calls are to be captured that see other addresses in each chunk.
+        If calls are to be captured that see other addresses in each chunk, or the device fails at a call.
     """
+    accelerator.release_unused()
     with contextlib.ExitStack() as stack:
         slots = max(1, min(SLOTS, len(task.plan.chunks)))
         maps = RunMaps(accelerator.driver, task, slots)
-        stack.callback(maps.close)
-        stack.callback(accelerator.synchronize)  # which comes first on the way out
+        stack.push(_leaving_the_first_error(maps.close))
+        stack.push(_leaving_the_first_error(accelerator.synchronize))  # which comes first on the way out
         try:
             yield DeviceRoute(accelerator, task, maps, slots)
         except Exception as error:
-            if any(map(accelerator.ran_out_of_memory, _with_causes(error))):
+            if accelerator.ran_out_of_memory(error):
                 plan = task.plan
                 raise OutOfDeviceMemoryError(
                     f"the memory of {accelerator.device} does not hold {plan.chunk_rows} rows in calls of "
                     f"{plan.batch_size}: give the variant a smaller batch_size, or the job a larger device"
                 ) from None
+            if failure := _failure_of(accelerator):
+                raise ModelError(
+                    f"the work of the model fails on {accelerator.device} ({failure}): run the variant on "
+                    "the CPU, where a call that fails names its rows, or on another GPU if none does"
+                ) from error
             raise
 
 
-def _with_causes(error: BaseException | None) -> Iterator[Exception]:
-    while isinstance(error, Exception):
-        yield error
-        error = error.__cause__
+def _leaving_the_first_error(work: Callable[[], None]) -> Callable[..., None]:
+    """Return what does work on the way out of a context: a device that has failed refuses it too."""
+
+    def on_the_way_out(_type: object, error: BaseException | None, _traceback: object) -> None:
+        with contextlib.suppress(Exception) if error else contextlib.nullcontext():
+            work()
+
+    return on_the_way_out
+
+
+def _failure_of(accelerator: Accelerator) -> str:
+    """Return why a device works no more, which it tells whatever call comes next; empty if it does."""
+    try:
+        accelerator.synchronize()
+    except RuntimeError as failure:
+        return reason_of(failure)
+    return ""
 
 
 class DeviceRoute:
@@ -85,6 +102,7 @@ class DeviceRoute:
     """
 
     clock = Clock.DEVICE
+    warm_up_rows = None  # TorchScript, cuDNN and Triton choose for the shapes that they see first
 
     def __init__(self, accelerator: Accelerator, task: Task, maps: RunMaps, slots: int) -> None:
         self._accelerator = accelerator
@@ -93,9 +111,11 @@ class DeviceRoute:
         self.crossing = maps.crossing
         streams = [accelerator.stream() for _ in range(slots)]
         self._times = DeviceTimes(accelerator.mark(streams[0]))
-        whole = self._bring_whole(streams)
+        self._whole = {
+            name: bytes_on(accelerator, streams[0], maps.placements[name].blob_bytes) for name in maps.whole
+        }
         self.slots = tuple(
-            DeviceSlot(number, accelerator, stream, task, maps=maps, whole=whole, times=self._times)
+            DeviceSlot(number, accelerator, stream, task, maps=maps, whole=self._whole, times=self._times)
             for number, stream in enumerate(streams)
         )
 
@@ -107,6 +127,8 @@ class DeviceRoute:
         """Return the slot with the rows of a chunk, or with their copies in its stream's queue."""
         slot = self.slot(chunk)
         if slot.holds != chunk.number:
+            if chunk.number == 0:
+                self._bring_whole()
             self._settle(slot)
             slot.begin(chunk)
             self._maps.send(chunk, slot.number, slot.received.data_ptr(), slot.stream.cuda_stream)
@@ -143,16 +165,12 @@ class DeviceRoute:
         """Return the time in which some batch ran."""
         return self._times.busy_seconds()
 
-    def _bring_whole(self, streams: Sequence[Any]) -> dict[str, "torch.Tensor"]:
+    def _bring_whole(self) -> None:
         """Bring what the model sees whole to the device; each stream waits for it."""
-        found = {
-            name: bytes_on(self._accelerator, streams[0], self._maps.placements[name].blob_bytes)
-            for name in self._maps.whole
-        }
-        for name, blob in found.items():
-            self._maps.send_whole(name, blob.data_ptr(), streams[0].cuda_stream)
-        self._let_wait(streams[0], streams[1:])
-        return found
+        first, *others = (slot.stream for slot in self.slots)
+        for name, blob in self._whole.items():
+            self._maps.send_whole(name, blob.data_ptr(), first.cuda_stream)
+        self._let_wait(first, others)
 
     def _share_scalars(self) -> None:
         """Copy the scalars, which came with the first chunk, from its slot to the other."""

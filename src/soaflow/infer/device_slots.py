@@ -7,11 +7,14 @@ their range is asked for once a chunk.
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from soaflow.errors import ModelError
 from soaflow.infer.accelerators import Accelerator
 from soaflow.infer.chunks import Chunk
+from soaflow.infer.failures import reason_of, with_causes
 from soaflow.infer.routes import Task
 from soaflow.infer.run_maps import RunMaps
 from soaflow.infer.tensors import Outputs, OutputTensor, input_tensor
@@ -19,14 +22,9 @@ from soaflow.infer.timers import DeviceTimer, DeviceTimes, Mark
 from soaflow.soa.signature import RowRange
 from soaflow.soa.tensor_library import torch_library
 
-if TYPE_CHECKING:
-    import torch
 
-
-def bytes_on(accelerator: Accelerator, stream: Any, size: int) -> "torch.Tensor":
+def bytes_on(accelerator: Accelerator, stream: Any, size: int) -> torch.Tensor:
     """Return memory of a device for the work of a stream, not filled: uint8, shape `(size,)`."""
-    import torch  # noqa: PLC0415  not every job needs torch
-
     with accelerator.use(stream):
         return torch.empty(size, dtype=torch.uint8, device=accelerator.device)
 
@@ -74,7 +72,7 @@ class DeviceSlot:
         task: Task,
         *,
         maps: RunMaps,
-        whole: Mapping[str, "torch.Tensor"],
+        whole: Mapping[str, torch.Tensor],
         times: DeviceTimes,
     ) -> None:
         self.number = number
@@ -119,7 +117,7 @@ class DeviceSlot:
 
 
 class _Captured:
-    """The calls of a full chunk in a slot, captured at the second one.
+    """The calls of a full chunk in a slot, captured at the second one and replayed from there on.
 
     The first is called batch by batch, because libraries allocate and choose algorithms in their first calls.
     """
@@ -145,10 +143,10 @@ class _Captured:
             try:
                 self._replay = self._accelerator.captured(self._stream, call_batches)
             except Exception as error:
-                reason = str(error.__cause__ or error).strip().partition("\n")[0]
+                *_, first = with_causes(error)  # the end of a capture that failed raises one of its own
                 raise ModelError(
-                    f"its calls cannot be captured in a CUDA graph ({reason}): remove key 'cuda_graphs' from "
-                    "the variant"
+                    f"its calls cannot be captured in a CUDA graph ({reason_of(first)}): remove key "
+                    "'cuda_graphs' from the variant"
                 ) from error
         return self._replay
 
@@ -192,23 +190,20 @@ class DeviceOutputs(Outputs):
 class _RunningRange:
     """The least and the greatest integer of an output so far, on the device."""
 
-    def __init__(self, output: OutputTensor, result: "torch.Tensor") -> None:
-        import torch  # noqa: PLC0415  as above
-
+    def __init__(self, output: OutputTensor, result: torch.Tensor) -> None:
         self._output = output
         self._dtype = result.dtype
-        self._torch = torch
         self._range = result.new_empty(2, dtype=torch.int64)
         self.forget()
 
-    def add(self, result: "torch.Tensor") -> None:
+    def add(self, result: torch.Tensor) -> None:
         least, greatest = self._range
-        found = self._torch.aminmax(result.to(self._torch.int64))
-        self._torch.minimum(least, found.min, out=least)
-        self._torch.maximum(greatest, found.max, out=greatest)
+        found = torch.aminmax(result.to(torch.int64))
+        torch.minimum(least, found.min, out=least)
+        torch.maximum(greatest, found.max, out=greatest)
 
     def forget(self) -> None:
-        limits = self._torch.iinfo(self._torch.int64)
+        limits = torch.iinfo(torch.int64)
         least, greatest = self._range
         least.fill_(limits.max)
         greatest.fill_(limits.min)

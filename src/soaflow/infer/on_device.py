@@ -1,12 +1,11 @@
 """The device that a variant runs on, for as long as its job runs.
 
-The invariant: on the CPU nothing happens, and torch is not imported.
+The invariant: on the CPU nothing happens, and neither torch nor what claims a GPU is imported.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from soaflow.gpu_job import on_gpu
 from soaflow.infer.variants import Backend, Device, Variant
 from soaflow.targets import find_target
 
@@ -28,6 +27,8 @@ def device_of(variant: Variant) -> Iterator[None]:
     if variant.device is Device.CPU:
         yield
         return
+    from soaflow.gpu_job import on_gpu  # noqa: PLC0415  for a GPU alone
+
     architecture = find_target(variant.target).architecture if variant.backend is Backend.AOT else ""
     asked_by = f"variant '{variant.name}'"
     with on_gpu(asked_by, variant.gpu, architecture=architecture, shared=variant.share_gpu):

@@ -2,15 +2,14 @@
 
 The invariant: a place says how the rows of a run are cut, and gives the route that they take. On the CPU
 nothing moves. On another device every byte of an input blob goes over once and every byte of the output blob
-comes back once, whatever the batches. Torch is imported only by what needs it, because not every job does.
+comes back once, whatever the batches. Torch, and what a GPU needs, are imported by the jobs that need them
+alone.
 """
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-from soaflow.infer.accelerators import Accelerator, CudaAccelerator
-from soaflow.infer.chunks import CHUNK_BYTES, ChunkPlan, row_bytes
-from soaflow.infer.device_route import device_route
+from soaflow.infer.chunks import ChunkPlan
 from soaflow.infer.routes import InPlaceRoute, Route, Task
 from soaflow.infer.variants import Device
 from soaflow.soa.layout import Layout
@@ -28,7 +27,9 @@ class Place(Protocol):
 
     tensors: TensorLibrary
 
-    def plan(self, rows: int, batch_size: int, read: Layout, written: Layout) -> ChunkPlan:
+    def plan(
+        self, rows: int, batch_size: int, read: Layout, written: Layout, *, captured: bool = False
+    ) -> ChunkPlan:
         """Say how the rows of a run are cut.
 
         Parameters
@@ -39,6 +40,8 @@ class Place(Protocol):
             Rows of a call; 0 for all.
         read, written
             The collection that the model slices, and that of its outputs.
+        captured
+            Whether the calls of a chunk are captured and replayed; of no effect on the CPU.
         """
 
     def route(self, task: Task) -> AbstractContextManager[Route]:
@@ -57,39 +60,21 @@ class InPlace:
     def __init__(self, tensors: TensorLibrary | None = None) -> None:
         self.tensors = tensors or torch_library()
 
-    def plan(self, rows: int, batch_size: int, read: Layout, written: Layout) -> ChunkPlan:  # noqa: ARG002
+    def plan(
+        self,
+        rows: int,
+        batch_size: int,
+        read: Layout,  # noqa: ARG002
+        written: Layout,  # noqa: ARG002
+        *,
+        captured: bool = False,  # noqa: ARG002
+    ) -> ChunkPlan:
         """Return one chunk of all rows."""
         return ChunkPlan.whole(rows, batch_size)
 
     def route(self, task: Task) -> AbstractContextManager[Route]:
         """Return the maps as a route."""
         return nullcontext(InPlaceRoute(task, self.tensors))
-
-
-class OnDevice:
-    """A device with its own memory.
-
-    Parameters
-    ----------
-    accelerator
-        The device.
-    chunk_bytes
-        About how many bytes of inputs or of outputs, whichever are more, are on the way at once.
-    """
-
-    def __init__(self, accelerator: Accelerator, chunk_bytes: int = CHUNK_BYTES) -> None:
-        self.tensors = torch_library()
-        self._accelerator = accelerator
-        self._chunk_bytes = chunk_bytes
-
-    def plan(self, rows: int, batch_size: int, read: Layout, written: Layout) -> ChunkPlan:
-        """Return chunks of about the bytes that were asked for."""
-        widest = max(row_bytes(read), row_bytes(written), 1)
-        return ChunkPlan.of_bytes(rows, batch_size, widest, self._chunk_bytes)
-
-    def route(self, task: Task) -> AbstractContextManager[Route]:
-        """Return the route through the device."""
-        return device_route(self._accelerator, task)
 
 
 def place_for(device: Device, tensors: TensorLibrary | None = None) -> Place:
@@ -107,4 +92,9 @@ def place_for(device: Device, tensors: TensorLibrary | None = None) -> Place:
     DeviceError
         If the device is not there.
     """
-    return InPlace(tensors) if device is Device.CPU else OnDevice(CudaAccelerator())
+    if device is Device.CPU:
+        return InPlace(tensors)
+    from soaflow.infer.accelerators import CudaAccelerator  # noqa: PLC0415  for a GPU alone
+    from soaflow.infer.device_place import OnDevice  # noqa: PLC0415  as above
+
+    return OnDevice(CudaAccelerator())

@@ -154,9 +154,11 @@ class Proof:
     bytes_made
         Of the blob of batch beginnings that the job makes for models that ask for it.
     threads_seen
-        The most threads the process had: at the start, after loading, and after each call.
+        The most threads the process had: at the start, after loading, after the warm-up and at the end, and
+        on the CPU after each call.
     wall_seconds, cpu_seconds, other_threads_cpu_seconds
-        Of the warm-up and all batches; CPU time of all threads, and of all but the job's own.
+        Of the warm-up and all batches, and on a device of all copies; CPU time of all threads, and of all but
+        the job's own.
     freed_memory_kept
         Whether the allocator took the settings of `soaflow.infer.process.keep_freed_memory`.
     peak_resident_bytes, resident_file_bytes
@@ -177,7 +179,7 @@ class Proof:
     device_seconds
         In which the device ran some batch, batches side by side counted once; None on the CPU.
     load_seconds, warm_up_seconds
-        Time to verify and load the model, and of the warm-up calls.
+        Time to verify and load the model, and of the warm-up calls, without the copies before them.
     witness_seconds
         That looking at the tensors of all calls took.
     seconds_to_first_tensor, seconds_to_first_result
@@ -239,8 +241,14 @@ class Proof:
 
     @property
     def rows_per_second(self) -> float | None:
-        """Rows over the time of all batches; None without rows."""
-        return self.rows / self.batch_seconds_total if self.batch_seconds_total else None
+        """Rows over the time that they took; None without rows.
+
+        On the CPU that is the time of all batches. On a device it is the wall time without the warm-up calls,
+        because rows cross beside the batches: copies, staging and what the witness takes are in it.
+        """
+        on_cpu = self.device == Device.CPU
+        seconds = self.batch_seconds_total if on_cpu else self.wall_seconds - self.warm_up_seconds
+        return self.rows / seconds if self.rows and seconds > 0 else None
 
     @property
     def cpu_over_wall(self) -> float | None:

@@ -17,6 +17,9 @@ from soaflow.soa.signature import PREDICTION_COLLECTION, Signature
 from soaflow.soa.storage import MappedBlob
 from soaflow.soa.tensor_library import TensorLibrary
 
+WARM_UP_ROWS = 1024
+"""The most rows of a warm-up call on the CPU, so that it is cheap where a whole shard is one batch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -97,6 +100,10 @@ class Route(Protocol):
     def clock(self) -> Clock:
         """What the times of batches are read from."""
 
+    @property
+    def warm_up_rows(self) -> int | None:
+        """The most rows of a warm-up call; None for those of a batch."""
+
     def slot(self, chunk: Chunk) -> Slot:
         """Return the slot that a chunk is for."""
 
@@ -154,6 +161,7 @@ class InPlaceRoute:
     """
 
     clock = Clock.HOST
+    warm_up_rows = WARM_UP_ROWS
 
     def __init__(self, task: Task, tensors: TensorLibrary) -> None:
         self.crossings = Crossings()

@@ -20,11 +20,13 @@ from soaflow.errors import ModelError, OutOfDeviceMemoryError, SoaflowError
 from soaflow.infer import process
 from soaflow.infer.backends import Backend, CopyingBackend
 from soaflow.infer.chunks import Chunk, ChunkPlan, needed_bytes
+from soaflow.infer.failures import reason_of
 from soaflow.infer.gpu_proof import gpu_of_run
 from soaflow.infer.places import Place, place_for
 from soaflow.infer.proof import QUANTILES, RAW_TIMES_KEPT, CollectionProof, Proof
 from soaflow.infer.routes import Route, Slot, Task
 from soaflow.infer.tensors import check_layouts
+from soaflow.infer.timers import Clock
 from soaflow.infer.variants import Device, Variant
 from soaflow.infer.witness import Watched, Witness
 from soaflow.soa.signature import PREDICTION_COLLECTION, RowRange, Signature
@@ -33,9 +35,6 @@ from soaflow.soa.tensor_library import dtype_name
 
 WARM_UP_CALLS = 2
 """TorchScript profiles its first call and optimises for the second."""
-
-WARM_UP_ROWS = 1024
-"""The most rows of a warm-up call, so that it is cheap where a whole shard is one batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +157,13 @@ class ProvenRun:
             If the device's driver refuses something.
         """
         read = self._events.blobs[self._signature.sliced_collection].placement.layout
+        variant = self._variant
         plan = self._place.plan(
-            written.placement.rows, self._variant.batch_size, read, written.placement.layout
+            written.placement.rows,
+            variant.batch_size,
+            read,
+            written.placement.layout,
+            captured=variant.cuda_graphs,
         )
         refused: list[int] = []
         while True:
@@ -175,19 +179,17 @@ class ProvenRun:
 
     def _through(self, plan: ChunkPlan, written: MappedBlob, label: str, refused: Sequence[int]) -> Proof:
         task = Task(self._signature, self._events.blobs, written, plan, graphs=self._variant.cuda_graphs)
-        with self._place.route(task) as route:
+        with _model_errors_naming(label), self._place.route(task) as route:
             watched = _watched(route, task.blobs, self._variant.device)
             loop = _Loop(self._backend, route, plan.chunks, Witness(watched, self._backend.copies))
-            with (
-                _model_errors_naming(label),
-                _watching(self._backend, loop.witness),
-                self._place.tensors.computing_only(),
-            ):
+            with _watching(self._backend, loop.witness), self._place.tensors.computing_only():
                 loop.check_inputs()
                 clocks = process.ProcessTimes.now()
                 loop.warm_up()
                 loop.run()
                 passed = process.ProcessTimes.now().since(clocks)
+            if task.graphs and plan.rows and not loop.batches_replayed:
+                print(f"warning: {label}: {_no_replay(plan)}", file=sys.stderr)
             return self._proof(task, loop, passed, refused)
 
     def _proof(
@@ -286,6 +288,15 @@ def _watching(backend: Backend, witness: Witness) -> Iterator[None]:
             copying.copy = copy
 
 
+def _no_replay(plan: ChunkPlan) -> str:
+    full = plan.rows // plan.chunk_rows
+    return (
+        "key 'cuda_graphs' had no effect, because calls are replayed from the third full chunk on, and "
+        f"{plan.rows} rows in calls of {plan.batch_size} are {full}: give the variant a batch_size that goes "
+        "into the rows at least three times, or remove the key"
+    )
+
+
 @contextlib.contextmanager
 def _model_errors_naming(label: str) -> Iterator[None]:
     try:
@@ -332,6 +343,8 @@ class _Loop:
         self.witness = witness
         self.first_tensor = process.seconds_since_process_start()
         self.threads = 1
+        # The host would take as long to count as to give a device a call, and there no thread is judged.
+        self._counts_threads = route.clock is Clock.HOST
         self.storing_seconds = 0.0
         self.calls_captured = 0
         self.batches_replayed = 0
@@ -350,20 +363,22 @@ class _Loop:
             self._backend.check([tensor.batch(*batch, chunk.begin) for tensor in inputs])
 
     def warm_up(self) -> None:
-        """Run the model on the first rows, whose outputs the first batch will replace."""
+        """Run the model on rows of the first batch, whose outputs that batch will replace."""
         if not self._chunks:
             return
         chunk = self._chunks[0]
         slot = self.route.bring_in(chunk)
         index, begin, end = next(chunk.batches())
+        end = min(end, self.route.warm_up_rows or end)
+        self.route.synchronize()  # what has crossed by now would have to without a warm-up too
         started = time.perf_counter()
         with slot.computing():
             for _ in range(WARM_UP_CALLS):
-                self._call(slot, chunk, index, begin, min(end, WARM_UP_ROWS))
+                self._call(slot, chunk, index, begin, end)
                 self.warm_up_calls += 1
         self.route.synchronize()
         self.warm_up_seconds = time.perf_counter() - started
-        self.threads = max(self.threads, process.thread_count())
+        self._note_threads()
 
     def run(self) -> None:
         """Bring in each chunk, call the model on its batches, and take its outputs out."""
@@ -373,6 +388,7 @@ class _Loop:
                 self._call_batches(slot, chunk)
             self.route.take_out(chunk)
         self.route.finish()
+        self._note_threads()
         self._note_first_result()
 
     def _call_batches(self, slot: Slot, chunk: Chunk) -> None:
@@ -389,7 +405,8 @@ class _Loop:
             timer.start()
             self.storing_seconds += self._call(slot, chunk, index, begin, end)
             timer.stop(witness.seconds - watching)
-            self.threads = max(self.threads, process.thread_count())
+            if self._counts_threads:
+                self._note_threads()
             if self.first_result is None:
                 self._note_first_result()
 
@@ -397,6 +414,9 @@ class _Loop:
         for index, begin, end in chunk.batches():
             self._call(slot, chunk, index, begin, end)
             self.calls_captured += 1
+
+    def _note_threads(self) -> None:
+        self.threads = max(self.threads, process.thread_count())
 
     def _note_first_result(self) -> None:
         """Note the time at which the time of the first batch is known: then its outputs are there."""
@@ -418,12 +438,6 @@ class _Loop:
                 for tensor, values in zip(slot.inputs, tensors, strict=True)
             )
             raise ModelError(
-                f"the model fails on rows {begin} to {end} with the inputs {shapes}: {_reason(error)}; "
+                f"the model fails on rows {begin} to {end} with the inputs {shapes}: {reason_of(error)}; "
                 "make the model and the items of its inputs fit each other"
             ) from error
-
-
-def _reason(error: Exception) -> str:
-    """Return the one line that tells: TorchScript puts it last, under its own traceback."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return lines[-1] if lines[0].startswith("The following operation failed") else lines[0]

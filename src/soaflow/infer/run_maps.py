@@ -8,9 +8,10 @@ import contextlib
 
 from soaflow.cuda_driver import CudaDriver
 from soaflow.infer.chunks import Chunk, ChunkPlan, Region, chunk_regions, slot_placement
+from soaflow.infer.host_end import HostEnd
 from soaflow.infer.routes import Task
 from soaflow.infer.tensors import with_batch_beginnings
-from soaflow.infer.transfers import Crossing, Crossings, HostEnd
+from soaflow.infer.transfers import Crossing, Crossings
 from soaflow.soa.layout import Placement
 from soaflow.soa.signature import PREDICTION_COLLECTION, RowRange
 

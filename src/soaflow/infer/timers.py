@@ -1,7 +1,8 @@
 """The time of each batch, by the host's clock or by a device's.
 
 The invariant: a timer never makes a device wait. On a device the times of a chunk's batches are read when
-the chunk is done.
+the chunk is done, and only between marks that are near each other: CUDA tells them in milliseconds of
+float32, which after an hour are a quarter of one apart.
 """
 
 import time
@@ -86,6 +87,7 @@ class DeviceTimer:
         self._times = times
         self._begins: list[Mark] = []
         self._ends: list[tuple[Mark, int]] = []
+        self._near, self._near_seconds = times.origin, 0.0
 
     def start(self) -> None:
         """Mark the beginning."""
@@ -97,10 +99,16 @@ class DeviceTimer:
 
     def read(self) -> None:
         """Read the times of the batches since the last reading; the device has passed their marks."""
+        if self._begins:
+            first = self._begins[0]
+            self._near, self._near_seconds = first, self._seconds_until(first)
         for begin, (end, batches) in zip(self._begins, self._ends, strict=True):
-            self._times.add(begin, end, batches)
+            self._times.add(self._seconds_until(begin), begin.elapsed_time(end) / 1000, batches)
         self._begins.clear()
         self._ends.clear()
+
+    def _seconds_until(self, mark: Mark) -> float:
+        return self._near_seconds + self._near.elapsed_time(mark) / 1000
 
 
 class DeviceTimes:
@@ -113,20 +121,31 @@ class DeviceTimes:
 
     Attributes
     ----------
+    origin
+        That mark.
     seconds
         Of each batch.
     """
 
     def __init__(self, origin: Mark) -> None:
         self.seconds = array("d")
-        self._origin = origin
+        self.origin = origin
         self._intervals = array("d")
 
-    def add(self, begin: Mark, end: Mark, batches: int) -> None:
-        """Add the time between two marks, as that of equally long batches."""
-        interval = [self._origin.elapsed_time(mark) / 1000 for mark in (begin, end)]
-        self._intervals.extend(interval)
-        self.seconds.extend([(interval[1] - interval[0]) / batches] * batches)
+    def add(self, begin: float, seconds: float, batches: int) -> None:
+        """Add equally long batches.
+
+        Parameters
+        ----------
+        begin
+            Of the first, in seconds since the origin.
+        seconds
+            From there to the end of the last.
+        batches
+            How many.
+        """
+        self._intervals.extend((begin, begin + seconds))
+        self.seconds.extend([seconds / batches] * batches)
 
     def busy_seconds(self) -> float:
         """Return the time in which some batch ran, that of batches side by side once."""

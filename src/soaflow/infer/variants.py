@@ -170,16 +170,17 @@ class Variant:
         return TF32 if self.gpu.tf32 and self.dtype == "float32" else self.dtype
 
     def differs_in_batches_only(self, other: Self) -> bool:
-        """Say whether another variant runs the same in batches of another size.
+        """Say whether another variant runs the same in batches of another size, captured or not.
 
         >>> Variant("aot", Backend.AOT).differs_in_batches_only(Variant("b64", Backend.AOT, batch_size=64))
         True
         """
-        return replace(self, name=other.name, batch_size=other.batch_size) == other
+        in_batches = replace(self, batch_size=other.batch_size, cuda_graphs=other.cuda_graphs)
+        return replace(in_batches, name=other.name) == other
 
 
 def without_batch_sizes(variants: Sequence[Variant]) -> tuple[Variant, ...]:
-    """Return the variants without those that differ from an earlier one in their batch size alone."""
+    """Return the variants without those that differ from an earlier one in their batches alone."""
     kept: list[Variant] = []
     for variant in variants:
         if not any(variant.differs_in_batches_only(earlier) for earlier in kept):

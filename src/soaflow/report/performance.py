@@ -1,9 +1,9 @@
 """Throughput, memory and start-up of each variant of a model, from what its jobs measured.
 
-Throughput is of single batches: a dot for the median and a bar for the central 68 %. Where a job kept
-only quantiles of its batches, the median over jobs of each quantile is shown. A last, short batch is
-left out unless it is the only one. Memory and start-up are those of whole jobs: the median, and a
-bar from the least to the most.
+Throughput on the CPU is of single batches: a dot for the median and a bar for the central 68 %. Where a job
+kept only quantiles of its batches, the median over jobs of each quantile is shown. A last, short batch is
+left out unless it is the only one. Throughput on a device, where rows cross beside the batches, and memory
+and start-up are those of whole jobs: the median, and a bar from the least to the most.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ class VariantPerformance:
     threads
         The most that one of the jobs had at a time.
     rows_per_second
-        Of single batches; None without rows.
+        Of single batches, and on a device of whole jobs with their copies; None without rows.
     peak_resident_mebibytes
         Of the job's process, libraries included.
     seconds_to_first_result
@@ -141,10 +141,8 @@ def _of_variant(name: str, proofs: Sequence[Document]) -> VariantPerformance:
         rows=sum(int(proof["rows"]) for proof in proofs),
         threads=max(int(proof["threads_seen"]) for proof in proofs),
         rows_per_second=_throughput([proof for proof in proofs if proof["batches"]]),
-        peak_resident_mebibytes=Range(min(memory), float(np.median(memory)), max(memory)),
-        seconds_to_first_result=(
-            Range(min(starts), float(np.median(starts)), max(starts)) if starts else None
-        ),
+        peak_resident_mebibytes=_of_jobs(memory),
+        seconds_to_first_result=_of_jobs(starts) if starts else None,
     )
 
 
@@ -170,9 +168,15 @@ def threads_of(variants: Sequence[VariantPerformance]) -> str:
     return f"up to {most.threads} threads seen in a job of {most.variant}"
 
 
+def _of_jobs(values: Sequence[float]) -> Range:
+    return Range(min(values), float(np.median(values)), max(values))
+
+
 def _throughput(proofs: Sequence[Document]) -> Range | None:
     if not proofs:
         return None
+    if proofs[0]["device"] != "cpu":
+        return _of_jobs([float(proof["rows_per_second"]) for proof in proofs])
     if all(proof["batch_seconds"] for proof in proofs):
         return Range(*np.quantile(np.concatenate([_batch_rates(proof) for proof in proofs]), _SHOWN).tolist())
     rates = []
