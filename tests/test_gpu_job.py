@@ -3,7 +3,7 @@ import torch
 from fake_gpus import FakeDriver
 
 from soaflow import gpu
-from soaflow.errors import DeviceError
+from soaflow.errors import ArtifactError, DeviceError, OutOfDeviceMemoryError
 from soaflow.gpu_job import on_gpu
 from soaflow.infer.on_device import device_of
 from soaflow.infer.variants import Backend, Device, Variant
@@ -73,3 +73,22 @@ def test_a_torch_without_cuda_is_named(monkeypatch):
         on_gpu("a test"),
     ):
         pass
+
+
+def test_too_little_memory_for_a_model_is_one_sentence():
+    with (
+        pytest.raises(
+            OutOfDeviceMemoryError, match=r"of GPU 0, GPU-.* is too little for variant 'x': run on"
+        ),
+        on_gpu("variant 'x'"),
+    ):
+        raise ArtifactError("set TMPDIR to another folder") from RuntimeError("CUDA error: out of memory")
+
+
+@pytest.mark.parametrize(
+    "error", [OutOfDeviceMemoryError("does not hold 8 rows"), ArtifactError("is corrupt"), KeyError("bug")]
+)
+def test_another_failure_stays_what_it_is(error):
+    with pytest.raises(type(error)) as raised, on_gpu("variant 'x'"):
+        raise error
+    assert raised.value is error

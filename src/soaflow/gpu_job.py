@@ -7,7 +7,7 @@ was.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from soaflow.errors import DeviceError
+from soaflow.errors import DeviceError, OutOfDeviceMemoryError
 from soaflow.gpu import Gpu, gpus
 from soaflow.gpu_claims import claimed_gpu
 from soaflow.gpu_settings import GpuSettings, settings_applied
@@ -36,6 +36,8 @@ def on_gpu(
     ------
     DeviceError
         If there is no GPU, or none of the architecture, or torch cannot use it.
+    OutOfDeviceMemoryError
+        If the block ends for want of the GPU's memory, whatever it raised.
     """
     shown = gpus()
     fitting = [gpu for gpu in shown if architecture in ("", gpu.architecture)]
@@ -49,4 +51,16 @@ def on_gpu(
             )
         with settings_applied(settings or GpuSettings()), torch.cuda.device(gpu.number):
             print(f"{asked_by} has GPU {gpu.number} of {len(shown)}: {gpu.architecture}, {gpu.identity}")
-            yield gpu
+            try:
+                yield gpu
+            except OutOfDeviceMemoryError:
+                raise
+            except Exception as error:
+                from soaflow.gpu_memory import says_out_of_memory  # noqa: PLC0415  as torch above
+
+                if not says_out_of_memory(error):
+                    raise
+                raise OutOfDeviceMemoryError(
+                    f"the memory of GPU {gpu.number}, {gpu.identity}, is too little for {asked_by}: run on a "
+                    "larger GPU, or on one that nobody else uses"
+                ) from None

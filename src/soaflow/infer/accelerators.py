@@ -12,24 +12,9 @@ import torch
 
 from soaflow.cuda_driver import CudaDriver
 from soaflow.errors import DeviceError
-from soaflow.infer.failures import with_causes
+from soaflow.failures import any_says
+from soaflow.gpu_memory import says_out_of_memory
 from soaflow.infer.timers import Mark
-
-_OUT_OF_MEMORY = (
-    "CUDA out of memory",
-    "would exceed allowed memory. (out of memory)",
-    "CUDA error: out of memory",
-    "CUDA driver error: out of memory",
-    "cudaErrorMemoryAllocation",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUSOLVER_STATUS_ALLOC_FAILED",
-    "CUFFT_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
-)
-"""What torch's two allocators, CUDA's runtime and driver, and NVIDIA's libraries say; cuDNN before version 9
-and from it on. TorchScript and compiled code raise it as a plain `RuntimeError`.
-"""
 
 _MAY_HIDE_IT = (
     " API call failed at ",
@@ -78,22 +63,6 @@ class Accelerator(Protocol):
 
     def ran_out_of_memory(self, error: Exception) -> bool:
         """Tell whether an error since the last question came from too little memory on the device."""
-
-
-def says_out_of_memory(error: Exception) -> bool:
-    """Tell whether an error, or one that it came from, says that a device's memory was too little.
-
-    >>> says_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"))
-    True
-    >>> says_out_of_memory(RuntimeError("CUDA error: too many resources requested for launch"))
-    False
-    """
-    known_by_type = any(isinstance(one, torch.OutOfMemoryError) for one in with_causes(error))
-    return known_by_type or _says(error, _OUT_OF_MEMORY)
-
-
-def _says(error: Exception, texts: tuple[str, ...]) -> bool:
-    return any(text in str(one) for one in with_causes(error) for text in texts)
 
 
 class CudaAccelerator:
@@ -158,7 +127,7 @@ class CudaAccelerator:
     def ran_out_of_memory(self, error: Exception) -> bool:
         """Read what the error says, and where it may hide that, ask torch's allocator whether it failed."""
         before, self._failures = self._failures, self._allocation_failures()
-        return says_out_of_memory(error) or (self._failures > before and _says(error, _MAY_HIDE_IT))
+        return says_out_of_memory(error) or (self._failures > before and any_says(error, _MAY_HIDE_IT))
 
     def _allocation_failures(self) -> int:
         return int(self._cuda.memory_stats(self.device).get("num_ooms", 0))

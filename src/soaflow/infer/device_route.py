@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from soaflow.errors import ModelError, OutOfDeviceMemoryError
+from soaflow.failures import reason_of
 from soaflow.infer.accelerators import Accelerator
 from soaflow.infer.chunks import Chunk, scalar_regions
 from soaflow.infer.device_slots import DeviceSlot, bytes_on
-from soaflow.infer.failures import reason_of
 from soaflow.infer.routes import Task
 from soaflow.infer.run_maps import RunMaps
 from soaflow.infer.timers import Clock, DeviceTimes

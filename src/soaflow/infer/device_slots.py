@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from soaflow.errors import ModelError
+from soaflow.failures import reason_of, with_causes
 from soaflow.infer.accelerators import Accelerator
 from soaflow.infer.chunks import Chunk
-from soaflow.infer.failures import reason_of, with_causes
 from soaflow.infer.routes import Task
 from soaflow.infer.run_maps import RunMaps
 from soaflow.infer.tensors import Outputs, OutputTensor, input_tensor

@@ -17,10 +17,10 @@ from typing import Self
 import numpy as np
 
 from soaflow.errors import ModelError, OutOfDeviceMemoryError, SoaflowError
+from soaflow.failures import reason_of
 from soaflow.infer import process
 from soaflow.infer.backends import Backend, CopyingBackend
 from soaflow.infer.chunks import Chunk, ChunkPlan, needed_bytes
-from soaflow.infer.failures import reason_of
 from soaflow.infer.gpu_proof import gpu_of_run
 from soaflow.infer.places import Place, place_for
 from soaflow.infer.proof import QUANTILES, RAW_TIMES_KEPT, CollectionProof, Proof
