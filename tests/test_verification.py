@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from soaflow import verification
 from soaflow.archives import DESCRIPTION
 from soaflow.cpu import Cpu, extensions_of_level
 from soaflow.description import Description
@@ -641,3 +642,11 @@ def test_torch_is_not_imported(artifact):
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     count = 5 if artifact.suffix == ".pt" else 7
     assert found.stdout == f"[]\n{count}\n[]\n"
+
+
+def test_the_driver_is_asked_for_gpus_only_for_a_target_on_one(monkeypatch):
+    asked = []
+    monkeypatch.setattr(verification, "gpu_architectures", lambda: asked.append(1) or ("sm_90",))
+    assert Host.this(["native", "x86-64-v3"]).architectures == ()
+    assert asked == []
+    assert Host.this(["cuda-sm_90"]).architectures == ("sm_90",)

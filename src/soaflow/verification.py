@@ -21,7 +21,7 @@ from soaflow.gpu import cuda_of_torch, gpu_architectures
 from soaflow.passport import Passport, check_against_schema, passport_path, read_passport
 from soaflow.soa.contract import RETURNED, ROW_MAJOR, STORED, VIEWS, describe_contract
 from soaflow.soa.signature import Signature
-from soaflow.targets import best_target, find_target
+from soaflow.targets import CUDA_PATTERN, best_target, find_target
 
 PASSPORT, DIGEST, ARCHIVE, CONTRACT = "passport", "sha256", "archive", "contract"
 CPU, TORCH, C_LIBRARY = "cpu", "torch", "c_library"
@@ -43,7 +43,7 @@ class Host:
     c_library
         Version of glibc; empty for another C library.
     architectures
-        Of the GPUs.
+        Of the GPUs, if the file is for one.
     cuda
         Version that torch is built with; empty for none.
     """
@@ -55,14 +55,21 @@ class Host:
     cuda: str = ""
 
     @classmethod
-    def this(cls) -> "Host":
-        """Return this machine, with the installed torch."""
+    def this(cls, targets: Collection[str]) -> "Host":
+        """Return this machine, with the installed torch.
+
+        Parameters
+        ----------
+        targets
+            Of the file. The driver is asked for GPUs only if one of them is a GPU's, as it takes a while to
+            start.
+        """
         name, version = platform.libc_ver()
         return cls(
             this_cpu(),
             _public(importlib.metadata.version("torch")),
             version if name == "glibc" else "",
-            gpu_architectures(),
+            gpu_architectures() if any(re.fullmatch(CUDA_PATTERN, name) for name in targets) else (),
             cuda_of_torch(),
         )
 
@@ -116,7 +123,7 @@ def examine(artifact: Path | str, host: Host | None = None) -> Iterator[Finding]
     version = passport.schema_version
     whole = f"{passport_path(artifact).name} is whole and fits the schema of version {version}"
     yield Finding(PASSPORT, True, whole)
-    yield from _findings(artifact, passport, host or Host.this())
+    yield from _findings(artifact, passport, host or Host.this(passport.description.targets))
 
 
 def verify_artifact(
@@ -144,7 +151,7 @@ def verify_artifact(
         raise ArtifactError(f"'{unknown[0]}' cannot be accepted: choose of {', '.join(ACCEPTABLE)}")
     artifact = _existing(artifact)
     passport = read_passport(artifact)
-    for finding in _findings(artifact, passport, host or Host.this()):
+    for finding in _findings(artifact, passport, host or Host.this(passport.description.targets)):
         if not finding.fits and finding.name not in accept:
             way_out = f", or accept '{finding.name}' by name" if finding.name in ACCEPTABLE else ""
             raise ArtifactError(finding.sentence + way_out)

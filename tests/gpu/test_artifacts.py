@@ -34,7 +34,7 @@ def test_the_passport_tells_the_truth(workshop, model):
 def test_what_fits_this_gpu_fits_no_other(workshop):
     artifact = workshop.file("SimpleNet", workshop.variant("aot_gpu", "SimpleNet"))
     assert all(finding.fits for finding in examine(artifact))
-    other = dataclasses.replace(Host.this(), architectures=("sm_10",))
+    other = dataclasses.replace(Host.this([workshop.target]), architectures=("sm_10",))
     with pytest.raises(
         ArtifactError, match=f"for a GPU of {gpus()[0].architecture}, and this machine shows sm_10"
     ):
