@@ -256,11 +256,26 @@ def test_a_compiled_package_is_accepted(program, write, tmp_path):
     assert any(name.endswith(".so") for name in check_archive(write(archive_of(contents)), AOT))
 
 
-def test_a_gpu_package_may_have_kernels_and_a_cpu_package_may_not(write):
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_package_has_no_kernel_beside_its_library(write, device):
+    check_archive(write(archive_of(package("model", device=device))), AOT)
     kernel = {"data/aotinductor/model/triton.cubin": b"\x7fELF"}
-    check_archive(write(archive_of(kernel | package("model", device="cuda"))), AOT)
     with pytest.raises(ArtifactError, match=r"triton\.cubin', which no AOT artifact has"):
-        check_archive(write(archive_of(kernel | package("model"))), AOT)
+        check_archive(write(archive_of(kernel | package("model", device=device))), AOT)
+
+
+def test_the_calls_beside_a_library_are_of_operators_of_torch(write):
+    made = package("model", device="cuda")
+    (library,) = (name for name in made if name.endswith(".so"))
+    for target in ("aten::index_add", "mine::index_add"):
+        calls = json.dumps({"nodes": [{"node": {"target": target}}]}).encode()
+        path = write(archive_of(made | {f"{library.removesuffix('.so')}.json": calls}))
+        with (
+            pytest.raises(ArtifactError, match="has the operator 'mine::index_add'")
+            if target.startswith("mine")
+            else contextlib.nullcontext()
+        ):
+            check_archive(path, AOT)
 
 
 def test_the_source_that_some_versions_of_torch_look_for_is_empty(write):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from soaflow.errors import ArtifactError
-from soaflow.graphs import check_graph
+from soaflow.graphs import check_calls, check_graph
 
 
 @pytest.mark.parametrize(
@@ -98,3 +98,22 @@ def test_usual_sizes_operators_and_guards_are_accepted():
 def test_what_is_no_graph_is_refused(text):
     with pytest.raises(ArtifactError, match=r"is not JSON|holds no graph"):
         check_graph(text, "x", "models/model.json")
+
+
+@pytest.mark.parametrize("target", ["aten::index_add", "aten::index_put_.hacked_twin", "aten::_softmax.out"])
+def test_a_call_of_an_operator_of_torch_is_accepted(target):
+    calls = {"nodes": [{"name": "buf10", "node": {"target": target, "inputs": []}}]}
+    check_calls(json.dumps(calls).encode(), "x", "model.json")
+
+
+@pytest.mark.parametrize("target", ["aten::from_file", "mine::add", "aten::add.Tensor.x", "add", "", None, 1])
+def test_a_call_of_another_operator_is_refused(target):
+    calls = {"nodes": [{"name": "buf10", "node": {"target": target, "inputs": []}}]}
+    with pytest.raises(ArtifactError, match="has the operator"):
+        check_calls(json.dumps(calls).encode(), "x", "model.json")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"nodes": {}}', '{"nodes": [1]}', '{"nodes": [{}]}'])
+def test_what_is_no_list_of_calls_is_refused(text):
+    with pytest.raises(ArtifactError, match=r"'model\.json' that"):
+        check_calls(text.encode(), "x", "model.json")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from soaflow.errors import ArtifactError
-from soaflow.graphs import check_graph, check_tensors
+from soaflow.graphs import check_calls, check_graph, check_tensors
 from soaflow.onnx_files import check_onnx
 from soaflow.pickles import check_tensor_pickle, check_torchscript_pickle
 from soaflow.zips import archive_members, read_archive
@@ -226,16 +226,16 @@ def _check_package(members: Mapping[str, memoryview], path: Path | str, what: st
                 "it, and export it again"
             )
         library = folder + libraries[0]
-        metadata = f"{library.removesuffix('.so')}_metadata.json"
+        stem = library.removesuffix(".so")
+        metadata, operators, source = f"{stem}_metadata.json", f"{stem}.json", f"{stem}.cpp"
         _check_present(members, [metadata], path)
-        device = _device(bytes(members[metadata]), path, metadata)
-        # A GPU's kernels lie beside the library that launches them.
-        kernels = [rf"{re.escape(folder)}[\w.-]+\.cubin"] if device == "cuda" else []
+        _check_device(bytes(members[metadata]), path, metadata)
         own = {folder + name: members[folder + name] for name in names}
+        if operators in own:
+            check_calls(bytes(own[operators]), path, operators)
         # Some versions of torch find the metadata by the name of a source, which is empty.
-        source = f"{library.removesuffix('.so')}.cpp"
         sources = [] if own.get(source) else [source]
-        _check_no_others(own, [library, metadata, *sources], kernels, path, what)
+        _check_no_others(own, [library, metadata, operators, *sources], [], path, what)
         if bytes(members[library][:4]) != b"\x7fELF":
             raise ArtifactError(
                 f"{path} has a member '{library}' that is no shared library: do not use it, and export "
@@ -259,7 +259,7 @@ def packed_models(members: Iterable[str]) -> dict[str, list[str]]:
     return models
 
 
-def _device(data: bytes, path: Path | str, member: str) -> str:
+def _check_device(data: bytes, path: Path | str, member: str) -> None:
     try:
         metadata = json.loads(data)
     except (ValueError, RecursionError):
@@ -269,7 +269,6 @@ def _device(data: bytes, path: Path | str, member: str) -> str:
         raise ArtifactError(
             f"{path} has a member '{member}' that names no device: do not use it, and export it again"
         )
-    return str(device)
 
 
 _CHECKS: Mapping[str, Callable[[Mapping[str, memoryview], Path | str], None]] = {

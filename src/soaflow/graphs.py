@@ -1,4 +1,4 @@
-"""The JSON parts of a program, checked for what torch evaluates or calls when it reads and runs them.
+"""The JSON parts of programs and artifacts, checked for what torch evaluates or calls when it runs them.
 
 The invariant: a graph is accepted only if its operators are torch's own, its sizes are plain arithmetic
 of symbols, and no tensor is a pickle. torch itself holds neither: it looks an operator up attribute by
@@ -14,8 +14,9 @@ from typing import Any
 
 from soaflow.errors import ArtifactError
 
+_ATEN = r"(?!from_file\b)(?:[a-z]\w*|_[a-z]\w*|__[a-z]+__)"
 _OPERATOR = re.compile(
-    r"torch\.ops\.aten\.(?!from_file\b)(?:[a-z]\w*|_[a-z]\w*|__[a-z]+__)\.[A-Za-z]\w*"
+    rf"torch\.ops\.aten\.{_ATEN}\.[A-Za-z]\w*"
     r"|torch\.ops\.higher_order\.[a-z]\w*"
     r"|_operator\.(?:eq|ne|le|ge|lt|gt|neg|pos|mul|add|sub|floordiv|mod|pow|truediv|and_|or_|lshift|rshift)"
     r"|_operator\.getitem"
@@ -23,6 +24,7 @@ _OPERATOR = re.compile(
     r"|torch\.sym_(?:not|int|float|ite|max|min|sqrt|sum)",
     re.ASCII,
 )
+_CALLED = re.compile(rf"aten::{_ATEN}(?:\.[A-Za-z]\w*)?", re.ASCII)
 _SIZE_TOKEN = re.compile(
     r"[A-Za-z]\w*|'[a-z]+\d+'|'-?\d+(?:\.\d+)?(?:e[-+]?\d+)?'|-?\d{1,30}(?!\d)|[(),= ]", re.ASCII
 )
@@ -113,6 +115,34 @@ def check_tensors(data: bytes, source: Path | str, member: str, tensors: Mapping
         named.add(name)
     if unnamed := sorted(set(tensors) - named):
         raise _refusal(source, member, f"does not name the tensor {unnamed[0]!a} that is in the file")
+
+
+def check_calls(data: bytes, source: Path | str, member: str) -> None:
+    """Check what torch calls by name for a library of AOTInductor, in the JSON beside it.
+
+    Inductor writes it for operators that it links no function for, most of them on GPUs.
+
+    Parameters
+    ----------
+    data
+        The JSON.
+    source, member
+        The file and the member of it, named in errors.
+
+    Raises
+    ------
+    ArtifactError
+        If it is not JSON, or calls what is no operator of torch.
+    """
+    read = _read(data, source, member)
+    nodes = read.get("nodes") if isinstance(read, dict) else None
+    if not isinstance(nodes, list):
+        raise _refusal(source, member, "holds no calls")
+    for node in nodes:
+        call = node.get("node") if isinstance(node, dict) else None
+        target = call.get("target") if isinstance(call, dict) else None
+        if not isinstance(target, str) or not _CALLED.fullmatch(target):
+            raise _refusal(source, member, f"has the operator {str(target)[:80]!a}")
 
 
 def _is_size(text: str) -> bool:

@@ -197,11 +197,11 @@ class Workshop:
     def case(name: str) -> Case:
         return own_case(name) if name in OWN else project_case(name)
 
-    def program(self, name: str) -> Path:
-        path = self.folder / f"{name}.float32.pt2"
+    def program(self, name: str, dtype: str = "float32") -> Path:
+        path = self.folder / f"{name}.{dtype}.pt2"
         if not path.exists():
             case = self.case(name)
-            write_program(case.model, case.signature, path, model_name=name, dtype="float32", origin={})
+            write_program(case.model, case.signature, path, model_name=name, dtype=dtype, origin={})
         return path
 
     def artifact(self, name: str, target: str, profile: str) -> Path:

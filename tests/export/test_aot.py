@@ -236,3 +236,16 @@ def test_an_archive_that_no_reader_would_accept_is_not_handed_over(compiled, tmp
     with pytest.raises(ArtifactError, match=r"member 'extra/strange\.py', which no AOT artifact has"):
         write_aot(program, "native", tmp_path / "wrong" / "Net.pt2")
     assert not [path for path in tmp_path.glob("wrong/*") if path.is_file()]
+
+
+@pytest.mark.parametrize("lead", [0, 1, 3])
+def test_a_view_that_is_moved_keeps_its_strides_and_its_alignment(lead):
+    rows = torch.arange(lead + 3 * 40, dtype=torch.float32)
+    view = rows.as_strided((37, 3), (1, 40), lead)
+    moved = aot.moved_view(view, "cpu")
+    assert torch.equal(moved, view)
+    assert (moved.shape, moved.stride()) == (view.shape, view.stride())
+    assert moved.untyped_storage().data_ptr() != view.untyped_storage().data_ptr()
+    assert moved.data_ptr() % aot.ALIGNMENT == view.data_ptr() % aot.ALIGNMENT
+    nothing = aot.moved_view(view[:0], "cpu")
+    assert (nothing.shape, nothing.stride()) == (view[:0].shape, view[:0].stride())

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib.metadata
 import os
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from soaflow.errors import ExportError
 from soaflow.export import aot, compilation
 from soaflow.export.aot import write_aot
 from soaflow.export.archives import read_records
-from soaflow.export.compilation import OPTIONS, Compiled, _cuda_facts, build_options, compiler_facts
+from soaflow.export.compilation import OPTIONS, Compiled, build_options, compiler_facts
 from soaflow.export.machine_code import read_machine_code
 from soaflow.export.program import read_program, write_program
 from soaflow.passport import read_passport
@@ -215,25 +214,3 @@ def test_a_package_built_with_threads_is_caught_at_its_build_and_by_a_jobs_proof
 def test_the_package_has_no_sources(first_build):
     records = read_records(first_build[1].read_bytes())
     assert not [name for name in records if name.endswith((".cpp", ".kernel_metadata.json"))]
-
-
-def test_a_build_for_a_gpu_says_what_compiles_its_kernels(monkeypatch):
-    monkeypatch.setattr(torch.version, "cuda", "13.0")
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: {"triton": "3.6.0"}[name])
-    facts = _cuda_facts(find_target("cuda-sm_90a"))
-    assert facts == {"cuda": "13.0", "triton": "3.6.0", "compute_capability": "9.0"}
-    assert _cuda_facts(find_target("native")) == {}
-
-
-def test_a_torch_or_a_triton_that_cannot_build_for_a_gpu_is_named(monkeypatch):
-    monkeypatch.setattr(torch.version, "cuda", None)
-    with pytest.raises(ExportError, match="target cuda-sm_90 needs a torch that is built with CUDA, and"):
-        _cuda_facts(find_target("cuda-sm_90"))
-
-    def missing(name):
-        raise importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(torch.version, "cuda", "13.0")
-    monkeypatch.setattr(importlib.metadata, "version", missing)
-    with pytest.raises(ExportError, match="needs Triton, which is not there"):
-        _cuda_facts(find_target("cuda-sm_90"))

@@ -15,6 +15,8 @@ SETTINGS = {
     "TORCHINDUCTOR_CPP_ENABLE_UNSAFE_MATH_OPT_FLAG": "1",
     "AOT_INDUCTOR_DEBUG_COMPILE": "1",
     "TORCHDYNAMO_DISABLE": "1",
+    "TRITON_F32_DEFAULT": "tf32",
+    "PTXAS_OPTIONS": "-O0",
 }
 
 
@@ -29,7 +31,16 @@ def test_a_setting_for_torchs_compiler_is_refused_and_taken_out(monkeypatch, nam
     require_environment(NATIVE, packs_weights=True)
 
 
-@pytest.mark.parametrize("name", ["TORCHINDUCTOR_CACHE_DIR", "TORCH_LOGS", "SOME_TORCHINDUCTOR_FREEZING"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TORCHINDUCTOR_CACHE_DIR",
+        "TORCH_LOGS",
+        "SOME_TORCHINDUCTOR_FREEZING",
+        "TRITON_CACHE_DIR",
+        "TRITON_LIBCUDA_PATH",
+    ],
+)
 def test_what_changes_no_build_is_left_alone(monkeypatch, name):
     monkeypatch.setenv(name, "/somewhere")
     require_environment(NATIVE, packs_weights=True)

@@ -24,7 +24,7 @@ def assert_within(workshop, model, variant, found, expected):
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", ON_CPU)
-@pytest.mark.parametrize("batch_size", [0, 64])
+@pytest.mark.parametrize("batch_size", [0, 64, 977])
 def test_the_gpu_agrees_with_float64_and_the_cpu_and_repeats_itself(
     workshop, tmp_path, model, name, batch_size
 ):

@@ -41,6 +41,9 @@ from soaflow.soa.signature import Signature
 from soaflow.targets import Target, find_target, require_buildable
 from soaflow.verification import TORCH, verify_artifact
 
+ALIGNMENT = 64
+"""Bytes: memory of torch's begins at a multiple, on the CPU and on GPUs."""
+
 
 def write_aot(
     program_path: Path | str,
@@ -180,7 +183,7 @@ def read_package(path: Path | str, device: str = "cpu") -> Model:
     def call(*tensors: torch.Tensor) -> list[torch.Tensor]:
         if device == "cpu":
             return run(list(tensors))
-        moved = [_moved(tensor, device) for tensor in tensors]
+        moved = [moved_view(tensor, device) for tensor in tensors]
         outputs = [output.cpu() for output in run(moved) if output is not None]
         for here, there in zip(tensors[-stored:], moved[-stored:], strict=True) if stored else ():
             here.copy_(there)
@@ -242,8 +245,22 @@ def _machine_code(records: Mapping[str, bytes], target: Target, what: str, folde
     return machine_code
 
 
-def _moved(tensor: torch.Tensor, device: str) -> torch.Tensor:
-    """Move a view with all that lies between its elements, so that it keeps its strides."""
-    extent = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    room = tensor.as_strided((max(extent, 0) if tensor.numel() else 0,), (1,)).to(device)
-    return room.as_strided(tensor.shape, tensor.stride())
+def moved_view(tensor: torch.Tensor, device: str) -> torch.Tensor:
+    """Move a view with all that lies between its elements: with its strides, and its address modulo 64.
+
+    Compiled code may ask whether a view is aligned, so it must be as much so there as here. Torch's
+    allocators align to 64 bytes at least.
+
+    Parameters
+    ----------
+    tensor
+        Of any shape and strides from 0.
+    device
+        As torch names it.
+    """
+    lead = tensor.data_ptr() % ALIGNMENT // tensor.element_size()
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    extent = 1 + sum((size - 1) * stride for size, stride in steps) if tensor.numel() else 0
+    room = torch.empty(lead + extent, dtype=tensor.dtype, device=device)
+    room[lead:] = tensor.as_strided((extent,), (1,))
+    return room.as_strided(tensor.shape, tensor.stride(), lead)

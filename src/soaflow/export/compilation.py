@@ -5,7 +5,6 @@ compilation has its own cache directory, as two must not share one; one thread, 
 compiled in; and an instruction set that is the target's and not the building machine's.
 """
 
-import importlib.metadata
 import io
 import json
 import os
@@ -24,11 +23,11 @@ from torch import fx
 from torch.export import ExportedProgram
 
 from soaflow.errors import ExportError
+from soaflow.export import gpu_build
 from soaflow.export.archives import read_records, toolchain, write_records
 from soaflow.export.check import first_line
 from soaflow.export.environment import require_environment
 from soaflow.export.notices import torch_deprecations_ignored
-from soaflow.gpu import compute_capability
 from soaflow.models.packages import MODEL_IN_PACKAGE
 from soaflow.profiles import Profile
 from soaflow.targets import Target
@@ -54,7 +53,6 @@ _FINDS_METADATA_BY_LIBRARY = "2.13"
 _SOURCES = re.compile(r"\.cpp$|\.kernel_metadata\.json$")
 """Records that name files of the building machine and that no loader needs."""
 
-
 _CACHES = {"l1d_cache_size": 32 << 10, "l2_cache_size": 256 << 10}
 """Bytes of the caches that matrix products are cut for: the least that CPUs of the levels have."""
 
@@ -63,7 +61,6 @@ _FLAGS = "extra/compiler_flags.json"
 
 _NO_PATH = re.compile(r"-(?![IL]|o$|-version$|ffile-prefix-map)[^/]+")
 """Flags of compilations that name no file or folder."""
-
 
 _FLAGS_SEEN = "flags"
 """File into which the compiler that a compilation uses writes what it is called with, a blank line behind."""
@@ -100,21 +97,22 @@ class Compiled:
 
 def build_options(program: ExportedProgram, target: Target, profile: Profile) -> dict[str, Any]:
     """Return the settings of `torch._inductor.config` for a program, a target and a profile."""
-    own_kernels = target.device == "cpu" and own_kernels_fit(program)
+    on_cpu = target.device == "cpu"
+    own_kernels = on_cpu and own_kernels_fit(program)
     return {
-        **{name: value for name, value in OPTIONS.items() if _is_a_setting(name)},
-        **_settings_of(target),
+        **_settings_here(OPTIONS if on_cpu else {**OPTIONS, **gpu_build.OPTIONS}),
+        **_settings_here(target.inductor_options()),
         **profile.options_for(own_kernels_fit=own_kernels),
     }
 
 
-def _settings_of(target: Target) -> dict[str, Any]:
-    """Return the target as settings of this torch, of which 2.11 has none for the instruction set."""
-    return {name: value for name, value in target.inductor_options().items() if _is_a_setting(name)}
+def _settings_here(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those options that this torch has: some, as that for the instruction set, are not in 2.11."""
+    return {name: value for name, value in options.items() if _is_a_setting(name)}
 
 
 def _is_a_setting(name: str) -> bool:
-    """Tell whether this torch has a setting: some that make files smaller are younger than torch 2.11."""
+    """Tell whether this torch has a setting."""
     from torch._inductor import config  # noqa: PLC0415  2 s, and needed by any compilation
 
     owner: Any = config
@@ -179,12 +177,11 @@ def compile_program(
         _copy_inputs_row_major(program)
     stream = io.BytesIO()
     options = {**chosen, "cpp.cxx": (None, str(_compiler_in(folder, target)))}
-    if target.device == "cuda":
-        from torch.export.passes import move_to_device_pass  # noqa: PLC0415  no CPU target needs it
-
-        program = move_to_device_pass(program, target.device)
+    if target.device != "cpu":
+        program = gpu_build.moved_program(program, target.device)
     with (
         _private_cache(folder / "cache"),
+        gpu_build.no_paths_in_kernels(),
         _instruction_set_of(target),
         _no_layout_of_stored_outputs(),
         torch.no_grad(),
@@ -247,35 +244,15 @@ def compiler_facts(target: Target) -> dict[str, Any]:
     found = re.search(r"-march=\s+(\S+)", resolved.stdout)
     with (
         _instruction_set_of(target),
-        torch._inductor.config.patch({**_settings_of(target), "cpp.vec_isa_ok": True}),
+        torch._inductor.config.patch({**_settings_here(target.inductor_options()), "cpp.vec_isa_ok": True}),
     ):
         vector_instructions = str(pick_vec_isa())
     return {
         **toolchain(),
-        **_cuda_facts(target),
+        **gpu_build.kernel_facts(target, compiler),
         "compiler": version.stdout.splitlines()[0],
         "march": found[1] if found else target.march or "native",
         "vector_instructions": "none" if vector_instructions == "INVALID_VEC_ISA" else vector_instructions,
-    }
-
-
-def _cuda_facts(target: Target) -> dict[str, str]:
-    """Return what builds kernels, for a target that has some."""
-    if target.device != "cuda":
-        return {}
-    if torch.version.cuda is None:
-        raise ExportError(
-            f"target {target.name} needs a torch that is built with CUDA, and {torch.__version__} is not: "
-            "install one"
-        )
-    try:
-        triton = importlib.metadata.version("triton")
-    except importlib.metadata.PackageNotFoundError as error:
-        raise ExportError(f"target {target.name} needs Triton, which is not there: install triton") from error
-    return {
-        "cuda": torch.version.cuda,
-        "triton": triton,
-        "compute_capability": compute_capability(target.architecture),
     }
 
 

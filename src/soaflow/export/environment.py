@@ -12,10 +12,13 @@ import re
 from soaflow.errors import ExportError
 from soaflow.targets import Target
 
-_SETTINGS = re.compile(r"(TORCHINDUCTOR|AOT_?INDUCTOR|TORCHDYNAMO|TORCH_COMPILE)_(?!CACHE_DIR$)\w+")
-"""Variables that change settings of torch's compiler (seen in 2.13.0).
+_SETTINGS = re.compile(
+    r"(TORCHINDUCTOR|AOT_?INDUCTOR|TORCHDYNAMO|TORCH_COMPILE)_(?!CACHE_DIR$)\w+"
+    r"|TRITON_(?!(CACHE_DIR|HOME|\w+_PATH)$)\w+|DISABLE_PTXAS_OPT|PTXAS_OPTIONS"
+)
+"""Variables that change settings of torch's compiler (seen in 2.13.0) or of Triton (3.7.1).
 
-The folder of its cache is not among them, as each compilation has one of its own.
+Folders are not among them: those of caches, as each compilation has one of its own, and those of tools.
 """
 
 _KERNELS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")

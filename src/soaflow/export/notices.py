@@ -9,12 +9,13 @@ from torch.jit._trace import TracerWarning
 
 @contextmanager
 def torch_deprecations_ignored() -> Iterator[None]:
-    """Silence what torch says of its own: its TorchScript, its tree specifications, its buffers (2.11)."""
+    """Silence what torch says of its own: TorchScript, tree specifications, buffers (2.11), TF32."""
     with warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", message=r"`torch\.jit\..*` is deprecated", category=DeprecationWarning
         )
         warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
+        warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores", category=UserWarning)
         warnings.filterwarnings("ignore", message="The given buffer is not writable", category=UserWarning)
         yield
 

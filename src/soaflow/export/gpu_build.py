@@ -1,0 +1,148 @@
+"""What a build for a GPU needs beyond one for a CPU: kernels by Triton, and a program that is on the GPU.
+
+The invariant: nothing is timed while it is compiled and nothing names a file of the building machine, so the
+package is the same each time.
+"""
+
+import importlib.metadata
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+from unittest import mock
+
+import torch
+from torch._subclasses import FakeTensor
+from torch.export import ExportedProgram
+from torch.utils._pytree import tree_map_only
+
+from soaflow.errors import ExportError
+from soaflow.gpu import compute_capability
+from soaflow.targets import Target
+
+OPTIONS: Mapping[str, Any] = {
+    # Otherwise Inductor times kernels on the GPU and takes the fastest, which need not be the same one twice.
+    "deterministic": True,
+    "triton.autotune_pointwise": False,
+    # It would copy the rows of a call into longer ones where that was seen to be faster.
+    "shape_padding": False,
+    # In the library, which would otherwise name the files of the building machine.
+    "aot_inductor.embed_kernel_binary": True,
+}
+"""Settings of `torch._inductor.config` that targets for a GPU have besides."""
+
+_MISSING = re.compile(r"error: (.+): No such file|cannot find (-l\w+)")
+"""What the compiler or the linker does not find."""
+
+
+def kernel_facts(target: Target, compiler: str) -> dict[str, str]:
+    """Return what builds a target's kernels; nothing for a CPU's, which has none.
+
+    Parameters
+    ----------
+    target
+        To build for.
+    compiler
+        Path of the one for C++.
+
+    Raises
+    ------
+    ExportError
+        If torch, Triton or the toolkit is missing.
+    """
+    if target.device != "cuda":
+        return {}
+    if torch.version.cuda is None:
+        raise ExportError(
+            f"target {target.name} needs a torch that is built with CUDA, and {torch.__version__} is not: "
+            "install one"
+        )
+    try:
+        triton = importlib.metadata.version("triton")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ExportError(f"target {target.name} needs Triton, which is not there: install triton") from error
+    _require_toolkit(target, compiler)
+    return {
+        "cuda": torch.version.cuda,
+        "triton": triton,
+        "compute_capability": compute_capability(target.architecture),
+    }
+
+
+def _require_toolkit(target: Target, compiler: str) -> None:
+    """Let the compiler say whether it finds the headers and the library that launch kernels."""
+    from torch.utils import cpp_extension  # noqa: PLC0415  no CPU target needs it
+
+    remedy = f"install the CUDA toolkit {torch.version.cuda} and set CUDA_HOME to its folder"
+    if cpp_extension.CUDA_HOME is None:
+        raise ExportError(f"target {target.name} needs the CUDA toolkit, and none is found: {remedy}")
+    tried = subprocess.run(
+        [
+            *(compiler, "-x", "c++", "-", "-o", os.devnull),
+            *(f"-I{folder}" for folder in cpp_extension.include_paths("cuda")),
+            *(f"-L{folder}" for folder in cpp_extension.library_paths("cuda")),
+            "-lcuda",
+        ],
+        input="#include <cuda.h>\n#include <cuda_fp16.h>\nint main() {}\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    if tried.returncode:
+        missing = _first_missing(tried.stderr)
+        raise ExportError(
+            f"target {target.name} needs the CUDA toolkit, and that in {cpp_extension.CUDA_HOME} lacks "
+            f"{missing}: {remedy}"
+        )
+
+
+def _first_missing(complaints: str) -> str:
+    found = _MISSING.search(complaints)
+    return found[1] or found[2] if found else f"something ({complaints.strip()})"
+
+
+def moved_program(program: ExportedProgram, device: str) -> ExportedProgram:
+    """Move a program to another device, with inputs and stored outputs that are views there as here.
+
+    Torch's own move makes views dense, or stumbles over their symbolic strides, so the values of all nodes
+    are moved before it. And Inductor takes each input for 16-byte aligned on a GPU, which the first row of a
+    batch need not be: its code would work on a copy of such a view, and store outputs into that. So the views
+    begin one element after their storage does.
+
+    Parameters
+    ----------
+    program
+        Is used up.
+    device
+        As torch names it.
+    """
+    from torch.export.passes import move_to_device_pass  # noqa: PLC0415  no CPU target needs it
+
+    user_inputs = set(program.graph_signature.user_inputs)
+    for node in program.graph.nodes:
+        if node.target is torch.ops.aten._assert_tensor_metadata.default:
+            # Moved, it would ask for a device without a number, and each tensor's has one.
+            node.kwargs = {name: value for name, value in node.kwargs.items() if name != "device"}
+        lead = int(node.op == "placeholder" and node.name in user_inputs)
+        node.meta["val"] = tree_map_only(
+            FakeTensor, partial(_fake_on, device=device, lead=lead), node.meta.get("val")
+        )
+    return move_to_device_pass(program, device)
+
+
+def _fake_on(value: FakeTensor, device: str, lead: int) -> torch.Tensor:
+    """Return a value like this one on a device, so many elements (0 or 1) after its storage begins."""
+    with value.fake_mode:
+        pairs = torch.empty_strided((2, *value.shape), (1, *value.stride()), dtype=value.dtype, device=device)
+        return pairs.select(0, lead)
+
+
+@contextmanager
+def no_paths_in_kernels() -> Iterator[None]:
+    """Let Triton write no lines of sources into kernels, as they name files of the building machine."""
+    with mock.patch.dict(os.environ, {"TRITON_DISABLE_LINE_INFO": "1"}):
+        yield
