@@ -6,6 +6,7 @@ chunk, rows are brought in, the model is called on their batches, and its output
 """
 
 import contextlib
+import gc
 import importlib.metadata
 import sys
 import time
@@ -174,6 +175,7 @@ class ProvenRun:
                 if smaller is None:
                     raise
                 print(f"warning: {error}; trying {smaller.chunk_rows} rows", file=sys.stderr)
+            gc.collect()  # the error may be in a cycle, and its frames hold the memory of this try
             refused.append(plan.chunk_rows)
             plan = smaller
 
