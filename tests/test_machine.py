@@ -1,5 +1,6 @@
 """The machine's fingerprint, from folders that stand for `/proc` and `/sys`."""
 
+import importlib.metadata
 import os
 
 from soaflow.machine import Load, this_machine
@@ -28,8 +29,21 @@ def test_what_the_kernel_tells_is_read(tmp_path):
     machine = this_machine(tree(tmp_path))
     assert machine.caches == ("L1d 32K, shared by 1", "L3 32768K, shared by 5")
     assert (machine.governor, machine.virtual) == ("performance", True)
-    assert machine.packages.keys() == {"torch", "onnxruntime", "numpy"}
     assert machine.to_mapping()["caches"] == list(machine.caches)
+
+
+def test_packages_that_compute_are_told_if_they_are_installed(monkeypatch):
+    versions = {"torch": "2.11.0", "numpy": "2.5.5", "pytest": "9.2.0"}
+
+    def version(name):
+        if name not in versions:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert this_machine().packages == {"torch": "2.11.0", "numpy": "2.5.5"}
+    versions["onnxruntime"] = "1.32.0"
+    assert this_machine().packages == {"torch": "2.11.0", "onnxruntime": "1.32.0", "numpy": "2.5.5"}
 
 
 def test_other_flags_are_another_machine_and_their_order_is_not(tmp_path):

@@ -8,6 +8,7 @@ or run for it, and what cannot be read is empty and not guessed. No name of a ho
 (True, 64)
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import os
@@ -43,7 +44,7 @@ class Machine:
     kernel, c_library, python
         Their versions.
     packages
-        Name and version of each that computes.
+        Name and version of each that computes, of those that are installed.
     """
 
     cpu: str
@@ -82,8 +83,16 @@ def this_machine(root: Path = Path("/")) -> Machine:
         kernel=f"{platform.system()} {platform.release()}",
         c_library=" ".join(platform.libc_ver()),
         python=platform.python_version(),
-        packages={name: importlib.metadata.version(name) for name in _PACKAGES},
+        packages=_installed_packages(),
     )
+
+
+def _installed_packages() -> dict[str, str]:
+    versions = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _flags(text: str) -> list[str]:
