@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from soaflow import nvml
 from soaflow.infer import gpu_proof, run
 from soaflow.infer.gpu_proof import GpuProof, gpu_of_run
 from soaflow.infer.proof import read_proof
@@ -34,7 +35,7 @@ def machine(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_properties", of_number.__getitem__)
-    monkeypatch.setattr(gpu_proof, "driver_version", lambda: "580.159.04")
+    monkeypatch.setattr(nvml, "driver_version", lambda: "580.159.04")
     monkeypatch.setattr(gpu_proof, "cuda_of_torch", lambda: "13.0")
 
 

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 
 from soaflow.gpu import cuda_of_torch
 from soaflow.infer.variants import Device, Variant
-from soaflow.nvml import driver_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,8 @@ def gpu_of_run(variant: Variant) -> GpuProof | None:
     """
     if variant.device is Device.CPU:
         return None
+    from soaflow.nvml import driver_version  # noqa: PLC0415  for a GPU alone
+
     name, architecture = _current_gpu()
     return GpuProof(
         name=name,
