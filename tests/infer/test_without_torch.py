@@ -205,6 +205,30 @@ def test_an_error_of_the_model_is_told(bench, particles, v3_file, monkeypatch):
         job(bench, v3_file)
 
 
+class OldLibrary:
+    """A library made with torch 2.11, each call of which fails."""
+
+    def __getitem__(self, name):
+        return lambda *_: 1
+
+
+class Library(OldLibrary):
+    """One that says why."""
+
+    def AOTInductorGetLastError(self, message):  # noqa: N802  the library's own name
+        message._obj.value = b"a reason of the library's"
+
+
+@pytest.mark.parametrize(
+    ("library", "reason"), [(OldLibrary, "has printed why"), (Library, "a reason of the")]
+)
+def test_a_call_that_fails_is_told_whether_or_not_its_library_says_why(library, reason):
+    package = object.__new__(LibTorchPackage)
+    package._library, package._model = library(), None
+    with pytest.raises(RuntimeError, match=reason):
+        package._call("AOTInductorModelContainerRunSingleThreaded")
+
+
 @pytest.mark.compile
 def test_a_library_that_is_none_is_refused(bench, v3_file, monkeypatch):
     monkeypatch.setattr(libtorch, "packed_library", lambda *_: b"\x7fELF" + bytes(100))

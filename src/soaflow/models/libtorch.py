@@ -316,6 +316,12 @@ class LibTorchPackage:
 
     def _call(self, name: str, *arguments: Any) -> None:
         if self._library[name](*arguments):
-            message = c_char_p()
-            self._library.AOTInductorGetLastError(ctypes.byref(message))
-            raise RuntimeError((message.value or b"the compiled model failed").decode(errors="replace"))
+            raise RuntimeError(self._last_error())
+
+    def _last_error(self) -> str:
+        """Return why the last call failed, which a library made with torch 2.11 prints and does not tell."""
+        if not hasattr(self._library, "AOTInductorGetLastError"):
+            return "the compiled model failed, and has printed why"
+        message = c_char_p()
+        self._library.AOTInductorGetLastError(ctypes.byref(message))
+        return (message.value or b"the compiled model failed").decode(errors="replace")
