@@ -1,14 +1,17 @@
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.torch_version import TorchVersion
 
 from soaflow import verification
 from soaflow.cpu import Cpu
@@ -217,15 +220,39 @@ def test_an_aot_job(bench, particles, aot_artifact, batch_size):
     assert (seen.lowest_offset, seen.highest_offset) == (896, 3 * 896 + 4 * ROWS)
 
 
-@pytest.mark.compile
-def test_an_aot_package_leaves_no_unpacked_folder_behind(bench, aot_artifact, monkeypatch, tmp_path):
+def unpacked_folders():
+    """The folders on the disk out of which this process has loaded libraries of packages."""
+    library = re.compile(r"(/\S+)/archive/data/aotinductor/\S+\.so$", re.MULTILINE)
+    return {Path(folder) for folder in library.findall(Path("/proc/self/maps").read_text())}
+
+
+@pytest.fixture
+def temporary_files(monkeypatch, tmp_path):
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.mark.compile
+def test_an_aot_package_leaves_no_unpacked_folder_behind(bench, aot_artifact, temporary_files):
+    before = unpacked_folders()
     backend = backends.aot(aot_artifact, bench.signature)
-    assert list(folder.iterdir())
+    (unpacked,) = unpacked_folders() - before
+    assert unpacked.exists()
     del backend
-    assert list(folder.iterdir()) == []
+    assert not unpacked.exists()
+    assert list(temporary_files.iterdir()) == []
+
+
+@pytest.mark.compile
+@pytest.mark.skipif(TorchVersion(torch.__version__) < "2.13", reason="torch 2.11 unpacks into /tmp")
+def test_an_aot_package_is_unpacked_where_temporary_files_are(bench, aot_artifact, temporary_files):
+    before = unpacked_folders()
+    backend = backends.aot(aot_artifact, bench.signature)
+    (unpacked,) = unpacked_folders() - before
+    assert unpacked.is_relative_to(temporary_files)
+    del backend
 
 
 ALONE = """
@@ -277,14 +304,13 @@ def as_if_on(monkeypatch, level):
 @pytest.mark.compile
 @pytest.mark.parametrize(("level", "target"), [(3, "x86-64-v3"), (4, "x86-64-v4")])
 def test_of_a_fat_artifact_the_best_target_alone_is_loaded(
-    bench, particles, fat_file, level, target, monkeypatch, tmp_path
+    bench, particles, fat_file, level, target, monkeypatch
 ):
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     as_if_on(monkeypatch, level)
+    before = unpacked_folders()
     backend = backends.aot(fat_file, bench.signature)
-    (library,) = folder.rglob("*.so")
+    (unpacked,) = unpacked_folders() - before
+    (library,) = unpacked.rglob("*.so")
     assert library.parent.name == target
     particles(bench.events, ROWS)
     bench.run(load=lambda: backend, variant=Variant("aot", Backend.AOT, "fat"))
