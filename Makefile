@@ -11,10 +11,10 @@ INSTALLED := $(VENV)/installed
 SUBMITTER := $(VENV)/submitter
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-gpu check emulator portability profiles speed reproduce benchmark faults batch slurm clean
+.PHONY: help install run test test-gpu test-gpu-build check emulator portability profiles speed reproduce benchmark faults batch slurm clean
 
 help:  ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## Make the virtual environment with the pinned dependencies
 
@@ -41,16 +41,20 @@ test: install  ## Format, lint, types and all tests
 
 ifeq ($(origin PYTHON),command line)
 GPU_PYTHON := $(PYTHON)
-test-gpu:
 else
 GPU_PYTHON := $(BIN)/python
-test-gpu: install
+test-gpu test-gpu-build: install
 endif
 NEEDED_ON_A_GPU := torch numpy h5py yaml jsonschema pytest pytest_timeout pytest_benchmark hypothesis
+LACKS_NOTHING = @$(GPU_PYTHON) -c 'import sys; from importlib.util import find_spec; lacks = [one for one in sys.argv[1:] if not find_spec(one)]; sys.exit(f"soaflow: error: {sys.executable} lacks {lacks}: install them there" if lacks else 0)' $(NEEDED_ON_A_GPU) || exit 2
 
 test-gpu:  ## Tests that need a GPU and fail without one; with PYTHON=python3 in an environment that has its own torch
-	@$(GPU_PYTHON) -c 'import sys; from importlib.util import find_spec; lacks = [one for one in sys.argv[1:] if not find_spec(one)]; sys.exit(f"soaflow: error: {sys.executable} lacks {lacks}: install them there" if lacks else 0)' $(NEEDED_ON_A_GPU) || exit 2
+	$(LACKS_NOTHING)
 	SOAFLOW_GPU_TESTS=required PYTHONPATH="$(CURDIR)/src" $(GPU_PYTHON) -m pytest tests/gpu
+
+test-gpu-build:  ## Builds for a GPU that need none, but a torch with CUDA and the toolkit in CUDA_HOME; with PYTHON=python3
+	$(LACKS_NOTHING)
+	SOAFLOW_GPU_BUILD_TESTS=required CUDA_VISIBLE_DEVICES= PYTHONPATH="$(CURDIR)/src" $(GPU_PYTHON) -m pytest tests/gpu_build
 
 check: install  ## Format, lint and types alone
 	$(BIN)/ruff format --check .

@@ -5,13 +5,16 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 import pytest
 from hypothesis import settings
 
+from soaflow.errors import ExportError
 from soaflow.gpu import gpus
+from soaflow.targets import find_target
 from soaflow.threads import SINGLE_THREAD_VARIABLES
 
 # Jobs that a test runs in this process count its threads, and libraries read this when they are loaded.
@@ -23,16 +26,17 @@ settings.load_profile("soaflow")
 
 
 REQUIRED = "required"
-"""The value of `$SOAFLOW_GPU_TESTS` with which a missing GPU fails the tests that need one."""
+"""The value of a variable of `NEEDS` with which what is missing fails the tests that need it."""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test that needs a GPU where there is none, or fail it if one is required."""
-    if item.get_closest_marker("gpu") is None or not (problem := _no_gpu()):
-        return
-    if os.environ.get("SOAFLOW_GPU_TESTS") == REQUIRED:
-        pytest.fail(f"{problem}, and SOAFLOW_GPU_TESTS requires one", pytrace=False)
-    pytest.skip(f"{item.nodeid.partition('[')[0]}: {problem} (`make test-gpu` runs it)")
+    """Skip a test where what its marker needs is missing, or fail it if that is required."""
+    for marker, need in NEEDS.items():
+        if item.get_closest_marker(marker) is None or not (problem := need.problem()):
+            continue
+        if os.environ.get(need.variable) == REQUIRED:
+            pytest.fail(f"{problem}, and {need.variable} is '{REQUIRED}'", pytrace=False)
+        pytest.skip(f"{item.nodeid.partition('[')[0]}: {problem} (`make {need.made_by}` runs it)")
 
 
 @cache
@@ -43,6 +47,34 @@ def _no_gpu() -> str:
     import torch  # noqa: PLC0415  only where there is a GPU
 
     return "" if torch.cuda.is_available() else f"torch {torch.__version__} cannot use the GPU"
+
+
+@cache
+def _no_gpu_build() -> str:
+    """Return why nothing can be compiled for a GPU; empty if it can, with or without one."""
+    from soaflow.export.compilation import find_compiler  # noqa: PLC0415  2 s, and for few tests
+    from soaflow.export.gpu_build import kernel_facts  # noqa: PLC0415
+
+    try:
+        kernel_facts(find_target("cuda-sm_90"), find_compiler())
+    except ExportError as error:
+        return str(error)
+    return ""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What tests with a marker need that is not everywhere."""
+
+    problem: Callable[[], str]
+    variable: str
+    made_by: str
+
+
+NEEDS = {
+    "gpu": Need(_no_gpu, "SOAFLOW_GPU_TESTS", "test-gpu"),
+    "gpu_build": Need(_no_gpu_build, "SOAFLOW_GPU_BUILD_TESTS", "test-gpu-build"),
+}
 
 
 @pytest.hookimpl(optionalhook=True)

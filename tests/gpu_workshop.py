@@ -80,20 +80,29 @@ class Workshop:
             if not path.exists():
                 write_weights(path, self.built(model))
             return path
-        about = {"model_name": model, "dtype": variant.dtype, "origin": self.made_from(model)}
-        made = self.built(model)
         if variant.backend is Backend.JIT:
             path = self.folder / f"{model}.{variant.dtype}.pt"
             if not path.exists():
-                write_jit(made, found.signature, path, mode=found.jit, **about)
+                about = self.about(model, variant.dtype)
+                write_jit(self.built(model), found.signature, path, mode=found.jit, **about)
             return path
-        program = self.folder / f"{model}.{variant.dtype}.program.pt2"
-        if not program.exists():
-            write_program(made, found.signature, program, store_outputs=found.store_outputs, **about)
         path = self.folder / f"{model}.{variant.dtype}.{variant.target}.pt2"
         if not path.exists():
-            write_aot(program, variant.target, path, scratch=self.folder)
+            write_aot(self.program(model, variant.dtype), variant.target, path, scratch=self.folder)
         return path
+
+    def program(self, model: str, dtype: str) -> Path:
+        """The program from which the AOT artifacts of a model are built."""
+        found = self.config.models[model]
+        path = self.folder / f"{model}.{dtype}.program.pt2"
+        if not path.exists():
+            about = self.about(model, dtype)
+            stores = found.store_outputs
+            write_program(self.built(model), found.signature, path, store_outputs=stores, **about)
+        return path
+
+    def about(self, model: str, dtype: str) -> dict[str, object]:
+        return {"model_name": model, "dtype": dtype, "origin": self.made_from(model)}
 
     def on_cpu(self, model: str, name: str) -> Predicted:
         """What a variant or the reference gives on the CPU; run once."""

@@ -7,11 +7,17 @@ from ctypes.util import find_library
 
 import pytest
 import torch
+from torch._inductor import codecache
 from torch._subclasses import FakeTensor
 from torch.utils import cpp_extension
 
 from soaflow.errors import ExportError
-from soaflow.export.gpu_build import kernel_facts, moved_program, no_paths_in_kernels
+from soaflow.export.gpu_build import (
+    kernel_facts,
+    moved_program,
+    no_paths_around_kernels,
+    no_paths_in_kernels,
+)
 from soaflow.export.program import read_program
 from soaflow.targets import find_target
 
@@ -123,3 +129,17 @@ def test_triton_is_told_to_leave_paths_out_and_no_longer_than_needed():
     with no_paths_in_kernels():
         assert os.environ["TRITON_DISABLE_LINE_INFO"] == "1"
     assert os.environ.get("TRITON_DISABLE_LINE_INFO") == before
+
+
+def test_a_kernel_becomes_the_same_object_file_in_every_folder(tmp_path):
+    made = set()
+    for name in ("a", "bb/c", "dd/eee/ffff", "gg/h", "i"):
+        kernel = tmp_path / name / "kernel.cubin"
+        kernel.parent.mkdir(parents=True)
+        kernel.write_bytes(b"machine code")
+        with no_paths_around_kernels():
+            path = codecache.convert_cubin_to_obj(str(kernel), "add", "ld", "objcopy")
+        assert path == f"{kernel}.o"
+        made.add((kernel.parent / f"{kernel.name}.o").read_bytes())
+    (content,) = made
+    assert b"__add_start" in content

@@ -182,6 +182,7 @@ def compile_program(
     with (
         _private_cache(folder / "cache"),
         gpu_build.no_paths_in_kernels(),
+        gpu_build.no_paths_around_kernels(),
         _instruction_set_of(target),
         _no_layout_of_stored_outputs(),
         torch.no_grad(),

@@ -9,8 +9,9 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -145,4 +146,25 @@ def _fake_on(value: FakeTensor, device: str, lead: int) -> torch.Tensor:
 def no_paths_in_kernels() -> Iterator[None]:
     """Let Triton write no lines of sources into kernels, as they name files of the building machine."""
     with mock.patch.dict(os.environ, {"TRITON_DISABLE_LINE_INFO": "1"}):
+        yield
+
+
+@contextmanager
+def no_paths_around_kernels() -> Iterator[None]:
+    """Let each kernel become an object file in its own folder.
+
+    The linker names its symbols by the path that it is given, and orders them by these names, so the library
+    would depend on the folder though torch renames them. This wraps a private function of torch (seen in
+    2.11; 2.13 calls it only where the assembler fails).
+    """
+    from torch._inductor import codecache  # noqa: PLC0415  2 s
+
+    convert = codecache.convert_cubin_to_obj
+
+    def convert_where_it_is(kernel: str, *arguments: str) -> str:
+        path = Path(kernel)
+        with chdir(path.parent):
+            return str(path.parent / convert(path.name, *arguments))
+
+    with mock.patch.object(codecache, "convert_cubin_to_obj", convert_where_it_is):
         yield

@@ -9,7 +9,7 @@ from torch.jit._trace import TracerWarning
 
 @contextmanager
 def torch_deprecations_ignored() -> Iterator[None]:
-    """Silence what torch says of its own: TorchScript, tree specifications, buffers (2.11), TF32."""
+    """Silence what torch says of its own: TorchScript, trees, buffers and softmax (2.11), TF32."""
     with warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", message=r"`torch\.jit\..*` is deprecated", category=DeprecationWarning
@@ -17,6 +17,7 @@ def torch_deprecations_ignored() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
         warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores", category=UserWarning)
         warnings.filterwarnings("ignore", message="The given buffer is not writable", category=UserWarning)
+        warnings.filterwarnings("ignore", message=r"\nOnline softmax is disabled", category=UserWarning)
         yield
 
 
