@@ -51,7 +51,9 @@ def _no_gpu() -> str:
 
 @cache
 def _no_gpu_build() -> str:
-    """Return why nothing can be compiled for a GPU; empty if it can, with or without one."""
+    """Return why nothing can be compiled for a GPU here; empty if it can, with or without one."""
+    if os.environ.get(NEEDS["gpu_build"].variable) != REQUIRED:
+        return "it changes what torch believes in, so it takes a process of its own"
     from soaflow.export.compilation import find_compiler  # noqa: PLC0415  2 s, and for few tests
     from soaflow.export.gpu_build import kernel_facts  # noqa: PLC0415
 

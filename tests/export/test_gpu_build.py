@@ -12,12 +12,7 @@ from torch._subclasses import FakeTensor
 from torch.utils import cpp_extension
 
 from soaflow.errors import ExportError
-from soaflow.export.gpu_build import (
-    kernel_facts,
-    moved_program,
-    no_paths_around_kernels,
-    no_paths_in_kernels,
-)
+from soaflow.export.gpu_build import kernel_facts, moved_program, without_paths
 from soaflow.export.program import read_program
 from soaflow.targets import find_target
 
@@ -124,11 +119,13 @@ def test_a_moved_program_asks_no_tensor_for_its_device(workshop):
     assert not [node for node in checks if "device" in node.kwargs]
 
 
-def test_triton_is_told_to_leave_paths_out_and_no_longer_than_needed():
+def test_triton_is_told_to_leave_lines_out_of_a_gpus_kernels_and_no_longer_than_needed():
     before = os.environ.get("TRITON_DISABLE_LINE_INFO")
-    with no_paths_in_kernels():
+    with without_paths(H100):
         assert os.environ["TRITON_DISABLE_LINE_INFO"] == "1"
     assert os.environ.get("TRITON_DISABLE_LINE_INFO") == before
+    with without_paths(find_target("native")):
+        assert os.environ.get("TRITON_DISABLE_LINE_INFO") == before
 
 
 def test_a_kernel_becomes_the_same_object_file_in_every_folder(tmp_path):
@@ -137,7 +134,7 @@ def test_a_kernel_becomes_the_same_object_file_in_every_folder(tmp_path):
         kernel = tmp_path / name / "kernel.cubin"
         kernel.parent.mkdir(parents=True)
         kernel.write_bytes(b"machine code")
-        with no_paths_around_kernels():
+        with without_paths(H100):
             path = codecache.convert_cubin_to_obj(str(kernel), "add", "ld", "objcopy")
         assert path == f"{kernel}.o"
         made.add((kernel.parent / f"{kernel.name}.o").read_bytes())

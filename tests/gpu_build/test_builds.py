@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from h100_builds import archive_of_a_fresh_process
 from torch.utils import cpp_extension
 
 from soaflow.archives import AOT, check_archive
@@ -79,10 +80,12 @@ def test_no_kernel_is_told_that_a_view_is_aligned(build):
     assert [(name, argument) for name, argument, told in of_views if told] == []
 
 
-def test_the_same_program_gives_the_same_bytes_in_another_folder(builds, tmp_path):
-    model, dtype = "TrackHitDeepSet", "float16"
-    again = builds.in_folder(tmp_path / "other", model, dtype)
-    assert again.archive == builds.of(model, dtype).archive
+def test_the_same_program_gives_the_same_bytes_in_another_folder(tmp_path):
+    """In processes of their own: with torch 2.11 the second build of one has other notes in its kernels."""
+    archives = {
+        archive_of_a_fresh_process(tmp_path / name, "TrackHitDeepSet", "float16") for name in ("a", "other")
+    }
+    assert len(archives) == 1
 
 
 def views_in(wrapper: str) -> set[str]:

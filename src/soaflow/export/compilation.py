@@ -181,8 +181,7 @@ def compile_program(
         program = gpu_build.moved_program(program, target.device)
     with (
         _private_cache(folder / "cache"),
-        gpu_build.no_paths_in_kernels(),
-        gpu_build.no_paths_around_kernels(),
+        gpu_build.without_paths(target),
         _instruction_set_of(target),
         _no_layout_of_stored_outputs(),
         torch.no_grad(),

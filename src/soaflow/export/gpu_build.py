@@ -143,22 +143,25 @@ def _fake_on(value: FakeTensor, device: str, lead: int) -> torch.Tensor:
 
 
 @contextmanager
-def no_paths_in_kernels() -> Iterator[None]:
-    """Let Triton write no lines of sources into kernels, as they name files of the building machine."""
-    with mock.patch.dict(os.environ, {"TRITON_DISABLE_LINE_INFO": "1"}):
-        yield
+def without_paths(target: Target) -> Iterator[None]:
+    """Let a target's kernels, and the library with them, not depend on folders of the building machine.
 
+    Triton writes lines of sources into kernels, which name files. And the linker names the symbols of a
+    kernel's object file by the path that it is given, and orders them by these names, though torch renames
+    them; so each is made in its own folder. This wraps a private function of torch (seen in 2.11; 2.13 calls
+    it only where the assembler fails).
 
-@contextmanager
-def no_paths_around_kernels() -> Iterator[None]:
-    """Let each kernel become an object file in its own folder.
-
-    The linker names its symbols by the path that it is given, and orders them by these names, so the library
-    would depend on the folder though torch renames them. This wraps a private function of torch (seen in
-    2.11; 2.13 calls it only where the assembler fails).
+    Parameters
+    ----------
+    target
+        For a CPU's, which has no kernels, nothing is done.
     """
-    from torch._inductor import codecache  # noqa: PLC0415  2 s
+    if target.device == "cpu":
+        yield
+        return
+    from torch._inductor import codecache as module  # noqa: PLC0415  2 s
 
+    codecache: Any = module  # which imports the function, and does not say so
     convert = codecache.convert_cubin_to_obj
 
     def convert_where_it_is(kernel: str, *arguments: str) -> str:
@@ -166,5 +169,8 @@ def no_paths_around_kernels() -> Iterator[None]:
         with chdir(path.parent):
             return str(path.parent / convert(path.name, *arguments))
 
-    with mock.patch.object(codecache, "convert_cubin_to_obj", convert_where_it_is):
+    with (
+        mock.patch.dict(os.environ, {"TRITON_DISABLE_LINE_INFO": "1"}),
+        mock.patch.object(codecache, "convert_cubin_to_obj", convert_where_it_is),
+    ):
         yield
