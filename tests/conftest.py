@@ -55,10 +55,12 @@ def _no_gpu_build() -> str:
     if os.environ.get(NEEDS["gpu_build"].variable) != REQUIRED:
         return "it changes what torch believes in, so it takes a process of its own"
     from soaflow.export.compilation import find_compiler  # noqa: PLC0415  2 s, and for few tests
-    from soaflow.export.gpu_build import kernel_facts  # noqa: PLC0415
+    from soaflow.export.gpu_build import kernel_facts, require_toolkit  # noqa: PLC0415
 
+    target = find_target("cuda-sm_90")
     try:
-        kernel_facts(find_target("cuda-sm_90"), find_compiler())
+        kernel_facts(target)
+        require_toolkit(target, find_compiler())
     except ExportError as error:
         return str(error)
     return ""

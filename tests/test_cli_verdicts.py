@@ -132,10 +132,12 @@ def test_a_verdict_is_judged_again_by_a_configuration(reference, tmp_path, capsy
 def test_mistakes_in_judging_are_sentences(reference, tmp_path, capsys):
     verdict = tmp_path / "verdict.json"
     assert main(["compare", str(reference), str(reference), "--json", str(verdict)]) == 0
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff")
     (tmp_path / "list.yaml").write_text("[]")
     (tmp_path / "part.yaml").write_text("seed: 1")
     for options, sentence in (
-        (["--config", str(tmp_path / "none.yaml")], "none.yaml cannot be read as a configuration"),
+        (["--config", str(tmp_path / "none.yaml")], "none.yaml cannot be read: No such file or directory"),
+        (["--config", str(tmp_path / "bytes.yaml")], "bytes.yaml cannot be read as YAML: 'utf-8' codec"),
         (["--config", str(tmp_path / "list.yaml")], "list.yaml is no complete configuration"),
         (["--config", str(tmp_path / "part.yaml")], "part.yaml is no complete configuration"),
         (["--config", str(configured(tmp_path, 1.0))], "has no model 'Net' in variant 'reference'"),

@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from soaflow.errors import ConfigError, OutputError, SoaflowError
+from soaflow.files import read_yaml
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -104,16 +105,12 @@ def read_config(path: Path) -> dict[str, Any]:
 
     Raises
     ------
+    StorageError
+        If the file cannot be read.
     ConfigError
-        If the file cannot be read, or has no models.
+        If it has no models.
     """
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}): name a configuration") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        where = " ".join(str(error).split())
-        raise ConfigError(f"{path} cannot be read as YAML ({where}): name a configuration") from error
+    config = read_yaml(path)
     if not isinstance(config, dict) or not isinstance(config.get("models"), dict):
         raise ConfigError(f"{path} has no models: name a configuration")
     return config

@@ -162,6 +162,25 @@ def read_json(path: Path | str) -> Any:
         raise StorageError(f"{path} cannot be read as JSON: {error}; write it again") from error
 
 
+def read_yaml(path: Path | str) -> Any:
+    """Read a YAML file.
+
+    Raises
+    ------
+    StorageError
+        If the file is not there or is not YAML.
+    """
+    import yaml  # noqa: PLC0415  few of those who read and write files need it
+
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise StorageError(f"{path} cannot be read as YAML: {reason}; write it again") from error
+
+
 def sha256_of_file(path: Path | str) -> str:
     """Return the SHA-256 (hex) of a file's bytes.
 

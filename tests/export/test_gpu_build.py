@@ -12,7 +12,7 @@ from torch._subclasses import FakeTensor
 from torch.utils import cpp_extension
 
 from soaflow.errors import ExportError
-from soaflow.export.gpu_build import kernel_facts, moved_program, without_paths
+from soaflow.export.gpu_build import kernel_facts, moved_program, require_toolkit, without_paths
 from soaflow.export.program import read_program
 from soaflow.targets import find_target
 
@@ -38,15 +38,20 @@ def toolkit(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("toolkit")
 def test_a_build_for_a_gpu_says_what_compiles_its_kernels():
-    facts = kernel_facts(find_target("cuda-sm_90a"), COMPILER)
+    facts = kernel_facts(find_target("cuda-sm_90a"))
     assert facts == {"cuda": "13.0", "triton": "3.6.0", "compute_capability": "9.0"}
-    assert kernel_facts(find_target("native"), COMPILER) == {}
+    assert kernel_facts(find_target("native")) == {}
+
+
+@pytest.mark.usefixtures("toolkit")
+def test_a_whole_toolkit_is_found():
+    require_toolkit(H100, COMPILER)
 
 
 def test_a_torch_or_a_triton_that_cannot_build_for_a_gpu_is_named(monkeypatch):
     monkeypatch.setattr(torch.version, "cuda", None)
     with pytest.raises(ExportError, match="target cuda-sm_90 needs a torch that is built with CUDA, and"):
-        kernel_facts(H100, COMPILER)
+        kernel_facts(H100)
 
     def missing(name):
         raise importlib.metadata.PackageNotFoundError(name)
@@ -54,7 +59,7 @@ def test_a_torch_or_a_triton_that_cannot_build_for_a_gpu_is_named(monkeypatch):
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(importlib.metadata, "version", missing)
     with pytest.raises(ExportError, match="needs Triton, which is not there"):
-        kernel_facts(H100, COMPILER)
+        kernel_facts(H100)
 
 
 @pytest.mark.parametrize(
@@ -74,14 +79,14 @@ def test_what_a_toolkit_lacks_is_named(toolkit, missing, named):
         match=f"target cuda-sm_90 needs the CUDA toolkit, and that in {toolkit} lacks {named}: "
         "install the CUDA toolkit 13.0 and set CUDA_HOME to its folder",
     ):
-        kernel_facts(H100, COMPILER)
+        require_toolkit(H100, COMPILER)
 
 
 @pytest.mark.usefixtures("toolkit")
 def test_a_machine_without_a_toolkit_is_told_so(monkeypatch):
     monkeypatch.setattr(cpp_extension, "CUDA_HOME", None)
     with pytest.raises(ExportError, match=r"needs the CUDA toolkit, and none is found: .* set CUDA_HOME"):
-        kernel_facts(H100, COMPILER)
+        require_toolkit(H100, COMPILER)
 
 
 @pytest.mark.parametrize("name", ["NormalisationFirst", "ConvolutionFirst"])

@@ -32,9 +32,9 @@ def test_a_model_that_is_not_there_is_named(mistaken):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "other.yaml cannot be read (No such file or directory): name a configuration\n"),
-        (b"\xff", "other.yaml cannot be read as YAML ('utf-8' codec can't decode byte 0xff"),
-        (b"a: [", "other.yaml cannot be read as YAML (while parsing a flow node"),
+        (None, "other.yaml cannot be read: No such file or directory\n"),
+        (b"\xff", "other.yaml cannot be read as YAML: 'utf-8' codec can't decode byte 0xff"),
+        (b"a: [", "other.yaml cannot be read as YAML: while parsing a flow node"),
         (b"models: [1]", "other.yaml has no models: name a configuration\n"),
         (b"just words", "other.yaml has no models: name a configuration\n"),
     ],

@@ -5,8 +5,6 @@ import dataclasses
 from datetime import date
 from pathlib import Path
 
-import yaml
-
 from soaflow.cli.verdicts import given_yardstick, told
 from soaflow.compare.judging import with_tolerances, with_yardstick
 from soaflow.compare.summary import require_outputs
@@ -14,7 +12,7 @@ from soaflow.compare.tolerances import Tolerance
 from soaflow.compare.verdict import Verdict, read_verdict, write_verdict
 from soaflow.config import Config
 from soaflow.errors import ConfigError
-from soaflow.files import check_not_inputs
+from soaflow.files import check_not_inputs, read_yaml
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -65,12 +63,9 @@ def _as_configured(verdict: Verdict, path: Path, variant: str) -> Verdict:
 
 def _read_config(path: Path) -> Config:
     """Read a configuration that a run has used; its schema is the workflow's, and is not asked again."""
+    entry = read_yaml(path)
     try:
-        return Config.from_mapping(yaml.safe_load(path.read_text(encoding="utf-8")), {})
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"{path} cannot be read as a configuration: {' '.join(str(error).split())}"
-        ) from error
+        return Config.from_mapping(entry, {})
     except (AttributeError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{path} is no complete configuration ({error!r}): check it with snakemake -n"

@@ -168,8 +168,8 @@ def compile_program(
     Raises
     ------
     ExportError
-        If there is no compiler, or it or Inductor fails, or this process was not prepared for the build;
-        see `soaflow.export.environment`.
+        If there is no compiler, or for a GPU no CUDA toolkit, or one of them or Inductor fails, or this
+        process was not prepared for the build; see `soaflow.export.environment`.
     """
     chosen = build_options(program, target, profile)
     require_environment(target, packs_weights=bool(chosen.get("freezing")))
@@ -178,6 +178,7 @@ def compile_program(
     stream = io.BytesIO()
     options = {**chosen, "cpp.cxx": (None, str(_compiler_in(folder, target)))}
     if target.device != "cpu":
+        gpu_build.require_toolkit(target, find_compiler())
         program = gpu_build.moved_program(program, target.device)
     with (
         _private_cache(folder / "cache"),
@@ -249,7 +250,7 @@ def compiler_facts(target: Target) -> dict[str, Any]:
         vector_instructions = str(pick_vec_isa())
     return {
         **toolchain(),
-        **gpu_build.kernel_facts(target, compiler),
+        **gpu_build.kernel_facts(target),
         "compiler": version.stdout.splitlines()[0],
         "march": found[1] if found else target.march or "native",
         "vector_instructions": "none" if vector_instructions == "INVALID_VEC_ISA" else vector_instructions,

@@ -39,20 +39,13 @@ _MISSING = re.compile(r"error: (.+): No such file|cannot find (-l\w+)")
 """What the compiler or the linker does not find."""
 
 
-def kernel_facts(target: Target, compiler: str) -> dict[str, str]:
+def kernel_facts(target: Target) -> dict[str, str]:
     """Return what builds a target's kernels; nothing for a CPU's, which has none.
-
-    Parameters
-    ----------
-    target
-        To build for.
-    compiler
-        Path of the one for C++.
 
     Raises
     ------
     ExportError
-        If torch, Triton or the toolkit is missing.
+        If torch is not built with CUDA, or Triton is missing.
     """
     if target.device != "cuda":
         return {}
@@ -65,7 +58,6 @@ def kernel_facts(target: Target, compiler: str) -> dict[str, str]:
         triton = importlib.metadata.version("triton")
     except importlib.metadata.PackageNotFoundError as error:
         raise ExportError(f"target {target.name} needs Triton, which is not there: install triton") from error
-    _require_toolkit(target, compiler)
     return {
         "cuda": torch.version.cuda,
         "triton": triton,
@@ -73,8 +65,21 @@ def kernel_facts(target: Target, compiler: str) -> dict[str, str]:
     }
 
 
-def _require_toolkit(target: Target, compiler: str) -> None:
-    """Let the compiler say whether it finds the headers and the library that launch kernels."""
+def require_toolkit(target: Target, compiler: str) -> None:
+    """Let the compiler say whether it finds the headers and the library that launch kernels.
+
+    Parameters
+    ----------
+    target
+        For a GPU.
+    compiler
+        Path of the one for C++.
+
+    Raises
+    ------
+    ExportError
+        Naming the header or the library that is missing.
+    """
     from torch.utils import cpp_extension  # noqa: PLC0415  no CPU target needs it
 
     remedy = f"install the CUDA toolkit {torch.version.cuda} and set CUDA_HOME to its folder"
@@ -94,16 +99,15 @@ def _require_toolkit(target: Target, compiler: str) -> None:
         env={**os.environ, "LC_ALL": "C"},
     )
     if tried.returncode:
-        missing = _first_missing(tried.stderr)
         raise ExportError(
             f"target {target.name} needs the CUDA toolkit, and that in {cpp_extension.CUDA_HOME} lacks "
-            f"{missing}: {remedy}"
+            f"{_first_missing(tried.stderr)}: {remedy}"
         )
 
 
 def _first_missing(complaints: str) -> str:
     found = _MISSING.search(complaints)
-    return found[1] or found[2] if found else f"something ({complaints.strip()})"
+    return found[1] or found[2] if found else f"something ({complaints.strip().partition(chr(10))[0]})"
 
 
 def moved_program(program: ExportedProgram, device: str) -> ExportedProgram:
