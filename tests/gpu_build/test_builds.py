@@ -18,6 +18,7 @@ pytestmark = pytest.mark.gpu_build
 BUILDS = [
     *((model, "float32") for model in ("SimpleNet", "MultiHeadNet", "TinyResNet", "TrackHitDeepSet")),
     *((model, "float16") for model in ("TinyResNet", "TrackHitDeepSet")),
+    ("TrackHitDeepSet", "bfloat16"),  # which calls an operator of torch by name
 ]
 
 
