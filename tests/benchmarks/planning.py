@@ -24,6 +24,10 @@ from snakemake.cli import main
 from snakemake.settings.types import ConfigSettings, OutputSettings, Quietness, ResourceSettings
 
 REPOSITORY = Path(__file__).parents[2]
+sys.path.insert(0, str(REPOSITORY / "tests"))
+
+import shards_of_toys  # noqa: E402  in a folder that pytest alone knows
+
 VARIANTS = ("eager", "jit", "aot", "onnx")
 MANY = 5000
 JOBS_OF_A_SHARD = len(VARIANTS) + 1  # and the reference's
@@ -85,36 +89,10 @@ class Cost:
     mebibytes: float
 
 
-def configuration(shards: int, events_of_shard: int, variants: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration of one model in these variants on so many shards of so many events."""
-    return {
-        "seed": 1,
-        "datasets": {
-            "toy": {
-                "source": "toy",
-                "events": shards * events_of_shard,
-                "shards": shards,
-                "collections": ["particles"],
-            }
-        },
-        "models": {
-            "SimpleNet": {
-                "class": "soaflow.models.simple_net:SimpleNet",
-                "datasets": ["toy"],
-                "measure_speed": False,
-                "inputs": [{"name": "particles", "collection": "particles", "items": ["pt", "eta", "phi"]}],
-                "outputs": [{"name": "reco_pt", "items": [{"name": "reco_pt", "dtype": "float32"}]}],
-            }
-        },
-        "variants": variants,
-        "tolerances": {"float32": {"absolute": 1.0e-5, "relative": 1.0e-4}},
-    }
-
-
 def many_jobs(inference_jobs: int) -> dict[str, Any]:
     """Return a configuration with so many inference jobs, the reference's included."""
     variants = {name: {"backend": name} for name in VARIANTS}
-    return configuration(inference_jobs // JOBS_OF_A_SHARD, JOBS_OF_A_SHARD, variants)
+    return shards_of_toys.configuration(inference_jobs // JOBS_OF_A_SHARD, JOBS_OF_A_SHARD, variants)
 
 
 def write_floor(jobs: list[Planned], folder: Path) -> None:

@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
 import checkouts  # noqa: E402  in a folder that pytest alone knows
-import planning  # noqa: E402  beside this script
+import shards_of_toys  # noqa: E402
 
 EVENTS = 10_000
 """Of a shard: some 100 000 particles, which are the rows."""
@@ -73,7 +73,7 @@ def print_table(numbers: list[int]) -> None:
     for shards in numbers:
         with tempfile.TemporaryDirectory() as name:
             checkout = checkouts.make_checkout(
-                Path(name) / "checkout", planning.configuration(shards, EVENTS, VARIANTS)
+                Path(name) / "checkout", shards_of_toys.configuration(shards, EVENTS, VARIANTS)
             )
             exported = checkout.snakemake("--", "results/artifacts/SimpleNet.float32.native.balanced.pt2")
             assert exported.returncode == 0, exported.stderr
