@@ -14,7 +14,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -154,16 +154,11 @@ def read_json(path: Path | str) -> Any:
     StorageError
         If the file is not there or is not JSON.
     """
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
-    except (ValueError, RecursionError) as error:
-        raise StorageError(f"{path} cannot be read as JSON: {error}; write it again") from error
+    return _parsed(path, "JSON", json.loads, json.JSONDecodeError, remedy="write it again")
 
 
 def read_yaml(path: Path | str) -> Any:
-    """Read a YAML file.
+    """Read a YAML file, which a JSON file is too.
 
     Raises
     ------
@@ -172,13 +167,19 @@ def read_yaml(path: Path | str) -> Any:
     """
     import yaml  # noqa: PLC0415  few of those who read and write files need it
 
+    return _parsed(path, "YAML", yaml.safe_load, yaml.YAMLError, remedy="mend it")
+
+
+def _parsed(
+    path: Path | str, language: str, parse: Callable[[str], Any], malformed: type[Exception], *, remedy: str
+) -> Any:
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return parse(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (malformed, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise StorageError(f"{path} cannot be read as YAML: {reason}; write it again") from error
+        raise StorageError(f"{path} cannot be read as {language}: {reason}; {remedy}") from error
 
 
 def sha256_of_file(path: Path | str) -> str:

@@ -1,13 +1,11 @@
 """`soaflow layout`: where the items of a collection lie in its blob."""
 
 import argparse
-import os
 from pathlib import Path
-
-import yaml
 
 from soaflow.cli.text import placement_mapping, placement_table, print_json
 from soaflow.errors import LayoutError
+from soaflow.files import read_yaml
 from soaflow.soa.layout import Layout
 
 
@@ -31,16 +29,12 @@ def read_layout(path: Path, alignment: int) -> Layout:
 
     Raises
     ------
+    StorageError
+        If the file is not there or is not YAML.
     LayoutError
-        If the file cannot be read or is no list of items.
+        If it is no list of items.
     """
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LayoutError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise LayoutError(f"{path} is neither YAML nor JSON: {reason}") from error
+    entries = read_yaml(path)
     try:
         return Layout.from_mappings(entries, alignment)
     except LayoutError as error:

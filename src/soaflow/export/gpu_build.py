@@ -106,8 +106,10 @@ def require_toolkit(target: Target, compiler: str) -> None:
 
 
 def _first_missing(complaints: str) -> str:
-    found = _MISSING.search(complaints)
-    return found[1] or found[2] if found else f"something ({complaints.strip().partition(chr(10))[0]})"
+    if found := _MISSING.search(complaints):
+        return found[1] or found[2]
+    first_line, _, _ = complaints.strip().partition("\n")
+    return f"something ({first_line})"
 
 
 def moved_program(program: ExportedProgram, device: str) -> ExportedProgram:
